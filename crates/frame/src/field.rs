@@ -10,7 +10,8 @@ use std::fmt;
 /// Octets that RFC 7541 4.1 charges for a field beyond its name and value.
 pub const FIELD_OVERHEAD: usize = 32;
 
-const ENTRY_HEAD: usize = 8;
+/// Octets of the head that stands before a field's name in an arena.
+pub(crate) const ENTRY_HEAD: usize = 8;
 const SENSITIVE: u32 = 1 << 31;
 
 /// One field of a list, borrowed from its arena.
@@ -72,17 +73,50 @@ impl Fields {
 
     /// Appends a copy of `field`.
     pub fn append(&mut self, field: Field<'_>) {
-        let name = u32::try_from(field.name.len()).expect("a field name is shorter than 2 GiB");
-        let value = u32::try_from(field.value.len()).expect("a field value is shorter than 2 GiB");
-        assert!(name | value < SENSITIVE, "a field is shorter than 2 GiB");
-        let flag = if field.sensitive { SENSITIVE } else { 0 };
-        self.arena.reserve(ENTRY_HEAD + field.name.len() + field.value.len());
-        self.arena.extend_from_slice(&(name | flag).to_le_bytes());
-        self.arena.extend_from_slice(&value.to_le_bytes());
-        self.arena.extend_from_slice(field.name);
-        self.arena.extend_from_slice(field.value);
+        write_entry(field, &mut self.arena);
         self.count += 1;
         self.size += field.size();
+    }
+
+    /// Appends a field that lies in another arena already, head and all: one copy.
+    pub(crate) fn append_entry(&mut self, entry: &[u8]) {
+        self.arena.extend_from_slice(entry);
+        self.count += 1;
+        self.size += entry_size(entry);
+    }
+
+    /// Starts a field in place: leaves room for its head and returns where it starts. The name and then the
+    /// value are to be appended to the arena; [`commit`](Self::commit) or [`abandon`](Self::abandon) ends it.
+    pub(crate) fn begin(&mut self) -> usize {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(&[0; ENTRY_HEAD]);
+        start
+    }
+
+    /// Where a started field is written.
+    pub(crate) const fn arena(&mut self) -> &mut Vec<u8> {
+        &mut self.arena
+    }
+
+    /// Writes the head of the field started at `start` and returns the whole entry, not yet counted.
+    pub(crate) fn seal(&mut self, start: usize, name_len: usize, sensitive: bool) -> &[u8] {
+        let value_len = self.arena.len().saturating_sub(start + ENTRY_HEAD + name_len);
+        if let Some(head) = self.arena.get_mut(start..start + ENTRY_HEAD) {
+            head.copy_from_slice(&entry_head(name_len, value_len, sensitive));
+        }
+        self.arena.get(start..).unwrap_or_default()
+    }
+
+    /// Makes the field started at `start` part of the list; returns its entry.
+    pub(crate) fn commit(&mut self, start: usize, name_len: usize, sensitive: bool) -> &[u8] {
+        self.count += 1;
+        self.size += self.arena.len() - start - ENTRY_HEAD + FIELD_OVERHEAD;
+        self.seal(start, name_len, sensitive)
+    }
+
+    /// Takes back the field started at `start`.
+    pub(crate) fn abandon(&mut self, start: usize) {
+        self.arena.truncate(start);
     }
 
     /// How many fields there are.
@@ -161,14 +195,42 @@ impl<'a> Iterator for Iter<'a> {
     type Item = Field<'a>;
 
     fn next(&mut self) -> Option<Field<'a>> {
-        let (name_len, rest) = self.rest.split_first_chunk::<4>()?;
-        let (value_len, rest) = rest.split_first_chunk::<4>()?;
-        let name_len = u32::from_le_bytes(*name_len);
-        let (name, rest) = rest.split_at_checked((name_len & !SENSITIVE) as usize)?;
-        let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*value_len) as usize)?;
+        let (field, rest) = split_entry(self.rest)?;
         self.rest = rest;
-        Some(Field { name, value, sensitive: name_len & SENSITIVE != 0 })
+        Some(field)
     }
+}
+
+/// Appends `field` to an arena, behind its head.
+pub(crate) fn write_entry(field: Field<'_>, arena: &mut Vec<u8>) {
+    arena.reserve(ENTRY_HEAD + field.name.len() + field.value.len());
+    arena.extend_from_slice(&entry_head(field.name.len(), field.value.len(), field.sensitive));
+    arena.extend_from_slice(field.name);
+    arena.extend_from_slice(field.value);
+}
+
+/// The head of an arena's entry: both lengths and the never-indexed mark.
+pub(crate) const fn entry_head(name_len: usize, value_len: usize, sensitive: bool) -> [u8; ENTRY_HEAD] {
+    assert!(name_len < SENSITIVE as usize && value_len < SENSITIVE as usize, "a field is shorter than 2 GiB");
+    let flag = if sensitive { SENSITIVE } else { 0 };
+    let [a, b, c, d] = (name_len as u32 | flag).to_le_bytes();
+    let [e, f, g, h] = (value_len as u32).to_le_bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
+/// The first field of an arena, and what follows it.
+pub(crate) fn split_entry(arena: &[u8]) -> Option<(Field<'_>, &[u8])> {
+    let (name_len, rest) = arena.split_first_chunk::<4>()?;
+    let (value_len, rest) = rest.split_first_chunk::<4>()?;
+    let name_len = u32::from_le_bytes(*name_len);
+    let (name, rest) = rest.split_at_checked((name_len & !SENSITIVE) as usize)?;
+    let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*value_len) as usize)?;
+    Some((Field { name, value, sensitive: name_len & SENSITIVE != 0 }, rest))
+}
+
+/// The size by RFC 7541 4.1 of one whole entry of an arena.
+pub(crate) const fn entry_size(entry: &[u8]) -> usize {
+    entry.len() + FIELD_OVERHEAD - ENTRY_HEAD
 }
 
 #[cfg(test)]

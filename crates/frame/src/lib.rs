@@ -12,6 +12,7 @@ pub mod encode;
 mod field;
 mod frame;
 mod head;
+pub mod hpack;
 mod malformed;
 mod settings;
 mod stream_id;

@@ -1,0 +1,9 @@
+//! Tests of HPACK as a whole, one file per concern.
+
+mod hostile;
+mod oracle;
+mod policy;
+mod rfc;
+mod round_trip;
+mod stories;
+mod support;
