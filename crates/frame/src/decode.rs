@@ -242,9 +242,7 @@ impl Decoder {
                 block::push_promise(stream, flags, self.intake.take(need), &self.config, &mut self.block)
             }
             Expect::Continuation { end_headers } => {
-                let frame = block::continuation(&mut self.block, self.intake.gathered(need), end_headers);
-                self.intake.consume(need);
-                Ok(frame)
+                Ok(block::continuation(&mut self.block, &self.intake.take(need), end_headers))
             }
             Expect::Control(control) => {
                 let frame = payload::parse(control, self.intake.gathered(need));

@@ -11,11 +11,15 @@ mod decode;
 pub mod encode;
 mod field;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod head;
 pub mod hpack;
 mod malformed;
 mod settings;
 mod stream_id;
+#[cfg(test)]
+mod tests;
 
 pub use code::ErrorCode;
 pub use control::Priority;

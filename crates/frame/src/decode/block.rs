@@ -122,7 +122,8 @@ fn begin(
     if flags.contains(Flags::END_HEADERS) {
         return Ok(Some(opening.frame(fragment)));
     }
-    *open = Some(Block { opening, fragments: BytesMut::from(fragment), continuations: 0, empty: 0 });
+    // Copied: the rest may be long in coming, and a slice would pin a whole chunk of input until then.
+    *open = Some(Block { opening, fragments: BytesMut::from(&fragment[..]), continuations: 0, empty: 0 });
     Ok(None)
 }
 

@@ -9,7 +9,7 @@ pub struct DecoderConfig {
     /// memory: only the payloads limited below are ever held.
     pub max_frame_size: u32,
     /// The largest compressed header block in octets, all fragments together. While a block is incomplete up
-    /// to twice as much is held.
+    /// to three times as much is held, since buffers grow by doubling.
     pub max_header_block: usize,
     /// How many CONTINUATION frames a header block may have.
     pub max_continuations: u32,
