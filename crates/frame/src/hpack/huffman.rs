@@ -91,7 +91,7 @@ fn run(coded: &[u8], cap: usize, symbols: &mut Symbols<'_>) -> Result<(), Compre
     let mut rest = coded;
     let mut window = Window { octets: 0, bits: 0 };
     while let Some(next) = rest.first_chunk::<8>() {
-        // Fills up to 56 bits or more; the octets of which only a part fits are read again next time, and
+        // Fills up to 56 bits or more, enough for four steps; the octets of which only a part fits are read again next time, and
         // setting the same bits twice changes nothing.
         window.octets |= u64::from_be_bytes(*next) >> window.bits;
         rest = rest.get((63 - window.bits as usize) / 8..).unwrap_or_default();
@@ -101,13 +101,15 @@ fn run(coded: &[u8], cap: usize, symbols: &mut Symbols<'_>) -> Result<(), Compre
             if step.count() > 0 {
                 symbols.put(step.symbols(), step.count());
                 window.skip(step.length());
-            } else if window.bits >= MAX_LENGTH as u32 {
+                continue;
+            }
+            // A long code: there may be too few bits for it, or for four steps after it.
+            if window.bits >= MAX_LENGTH as u32 {
                 let (symbol, length) = long((window.octets >> 32) as u32);
                 symbols.put([octet(symbol)?, 0], 1);
                 window.skip(length);
-            } else {
-                break;
             }
+            break;
         }
         if symbols.at > cap {
             return Ok(());

@@ -2,7 +2,7 @@
 //!
 //! Entries lie one behind the other in one arena in the form of [`Fields`](crate::Fields): taking one into a
 //! list is one copy, and so is adding one from a list. The arena is closed up when half of it is dead, which
-//! costs a bounded amount for each octet added. Never holds more than its maximum by RFC 7541 4.1.
+//! costs a bounded amount for each octet added; it never grows past twice the table's maximum.
 
 use std::collections::VecDeque;
 
@@ -84,9 +84,8 @@ impl Table {
             return false;
         };
         self.evict_to(left);
-        let live = self.arena.len() - self.start;
-        if self.start >= live && self.arena.capacity() - self.arena.len() < size {
-            self.close_up(live);
+        if self.spare() < size {
+            self.make_space(size);
         }
         self.places.push_back((self.arena.len() as u32).wrapping_add(self.shift));
         self.size += size;
@@ -104,11 +103,25 @@ impl Table {
         }
     }
 
-    fn close_up(&mut self, live: usize) {
-        self.arena.copy_within(self.start.., 0);
-        self.arena.truncate(live);
-        self.shift = self.shift.wrapping_add(self.start as u32);
-        self.start = 0;
+    const fn spare(&self) -> usize {
+        self.arena.capacity() - self.arena.len()
+    }
+
+    /// Closes the arena up if half of it is dead, else lets it grow, up to twice the maximum: in an arena of
+    /// that length an entry that fits the table finds space or half of it dead.
+    #[cold]
+    fn make_space(&mut self, size: usize) {
+        let live = self.arena.len() - self.start;
+        if self.start >= live {
+            self.arena.copy_within(self.start.., 0);
+            self.arena.truncate(live);
+            self.shift = self.shift.wrapping_add(self.start as u32);
+            self.start = 0;
+        }
+        if self.spare() < size {
+            let wanted = (self.arena.capacity() * 2).min(self.max * 2).max(self.arena.len() + size);
+            self.arena.reserve_exact(wanted - self.arena.len());
+        }
     }
 
     #[inline]
