@@ -1,0 +1,398 @@
+//! The future that owns the socket: reads, lets the engine think, writes, sleeps.
+//!
+//! One turn is: write what is committed, read once, then one visit under the lock in which the engine takes the
+//! input and commits the next flight. So input and output alternate, at most one read lies between two writes,
+//! and a connection that is always busy yields to its runtime after [`BUDGET`] octets. Before it sleeps
+//! everything that could be sent has been sent.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hbone_frame::Side;
+use tokio::time::Sleep;
+
+use super::clock;
+use super::handle::Handle;
+use super::incoming::Incoming;
+use super::shared::{Effects, Park, Shared, State};
+use super::wire::{Fill, Wire};
+use crate::proto::{Config, Connection, ConnectionError, Transmit};
+
+/// Octets in both directions that one poll moves before other tasks of the runtime have their turn.
+const BUDGET: usize = 512 * 1024;
+/// What a turn costs beside its octets.
+const TURN: usize = 1024;
+/// Buffers go after that much silence.
+const SILENCE: Duration = Duration::from_secs(1);
+/// The last flight may take that long without any progress.
+const LAST_FLIGHT: Duration = Duration::from_secs(10);
+/// Once our direction is shut, the peer has that long to take what is in flight and to shut its own. Closing a
+/// socket with unread input would reset it, and the peer would lose our GOAWAY.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Makes a connection over `wire`. Nothing moves until the [`Driver`] is polled, in a task of a tokio runtime
+/// whose time is enabled.
+pub fn establish<W: Wire>(side: Side, wire: W, config: Config) -> (Handle, Incoming, Driver<W>) {
+    let conn = Connection::new(side, config, clock::now());
+    let shared = Arc::new(Shared::new(conn, 2));
+    let driver = Driver {
+        wire,
+        shared: Arc::clone(&shared),
+        out: Transmit::new(),
+        effects: Effects::default(),
+        timer: Timer { sleep: None, armed: None },
+        phase: Phase::Running,
+        reading: true,
+        listening: true,
+        writing: true,
+        write_error: None,
+        last_read: None,
+    };
+    (Handle::new(Arc::clone(&shared)), Incoming::new(shared), driver)
+}
+
+/// The future that runs a connection; spawn it. It resolves once the connection has ended and its socket is
+/// shut. Dropped before, it ends the connection at once.
+#[must_use = "a connection moves only while its driver is polled"]
+pub struct Driver<W> {
+    wire: W,
+    shared: Arc<Shared>,
+    /// Committed to the wire.
+    out: Transmit,
+    effects: Effects,
+    timer: Timer,
+    phase: Phase,
+    /// The wire may still bring something.
+    reading: bool,
+    /// The engine takes input: not while the peer lets replies pile up.
+    listening: bool,
+    /// The wire still takes something.
+    writing: bool,
+    /// Why it does not: told to the engine once everything that the wire still brings is read.
+    write_error: Option<io::ErrorKind>,
+    /// Since when the wire has brought nothing, while it holds buffers.
+    last_read: Option<Instant>,
+}
+
+enum Phase {
+    Running,
+    /// The engine is done with this result: what is left goes out until `until`.
+    Flushing {
+        result: ConnectionError,
+        until: Instant,
+        left: usize,
+    },
+    /// Our direction is shut: waits for the peer's.
+    Lingering {
+        result: ConnectionError,
+        until: Instant,
+    },
+    Done(ConnectionError),
+}
+
+/// What a read brought, as the engine hears it.
+enum Input {
+    Fill(Fill),
+    Error(io::ErrorKind),
+}
+
+/// How a visit under the lock ended.
+enum Visit {
+    /// There may be more to do.
+    Again,
+    /// Nothing to do before that instant.
+    Parked(Option<Instant>),
+    /// The engine is done.
+    Ended(ConnectionError),
+}
+
+impl<W: Wire> Future for Driver<W> {
+    type Output = ConnectionError;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ConnectionError> {
+        let me = self.get_mut();
+        loop {
+            let next = match &me.phase {
+                Phase::Running => me.poll_run(cx),
+                Phase::Flushing { .. } => me.poll_last_flight(cx),
+                Phase::Lingering { .. } => me.poll_linger(cx),
+                Phase::Done(result) => return Poll::Ready(result.clone()),
+            };
+            match next {
+                Poll::Ready(phase) => me.phase = phase,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<W: Wire> Driver<W> {
+    /// Turns until there is nothing to do, the budget is spent, or the engine is done.
+    fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let mut budget = BUDGET;
+        loop {
+            let committed = self.out.len();
+            let blocked = self.flush(cx);
+            let (input, read) = self.fill(cx);
+            match self.visit(cx, input, blocked) {
+                Visit::Again => {}
+                Visit::Parked(due) => {
+                    if !blocked && self.flush(cx) {
+                        self.shared.tell(Park::Blocked);
+                    }
+                    if self.write_error.is_none() && !self.timer.poll_due(cx, due) {
+                        return Poll::Pending;
+                    }
+                }
+                Visit::Ended(result) => return Poll::Ready(self.last_flight(result)),
+            }
+            match budget.checked_sub(committed + read + TURN) {
+                Some(rest) => budget = rest,
+                None => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Writes what is committed. True: the wire takes no more for now.
+    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.writing {
+            return true;
+        }
+        match self.wire.poll_flush(cx, &mut self.out) {
+            Poll::Ready(Ok(())) => false,
+            Poll::Pending => true,
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "the wire takes nothing any more");
+                self.writing = false;
+                self.write_error = Some(error.kind());
+                self.out = Transmit::new();
+                true
+            }
+        }
+    }
+
+    /// Reads once. Returns what came and its size in octets.
+    fn fill(&mut self, cx: &mut Context<'_>) -> (Option<Input>, usize) {
+        let result = if self.reading && (self.listening || !self.writing) {
+            self.wire.poll_fill(cx)
+        } else {
+            Poll::Pending
+        };
+        match result {
+            Poll::Ready(Ok(Fill::Data(data))) => {
+                let read = data.len();
+                (Some(Input::Fill(Fill::Data(data))), read)
+            }
+            Poll::Ready(Ok(Fill::Eof)) => {
+                self.reading = false;
+                (Some(Input::Fill(Fill::Eof)), 0)
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "the wire brings nothing any more");
+                self.reading = false;
+                (Some(Input::Error(error.kind())), 0)
+            }
+            Poll::Pending => match self.write_error.take() {
+                // Nothing more comes in, nothing goes out.
+                Some(kind) => {
+                    self.reading = false;
+                    (Some(Input::Error(kind)), 0)
+                }
+                None => (None, 0),
+            },
+        }
+    }
+
+    /// One visit under the lock: the engine takes `input` and commits the next flight.
+    fn visit(&mut self, cx: &mut Context<'_>, input: Option<Input>, blocked: bool) -> Visit {
+        let Self { shared, out, effects, timer, listening, .. } = self;
+        let now = clock::now();
+        let silent = input.is_none();
+        let mut visit = shared.with_effects(effects, |state, effects| {
+            state.driver.park = Park::Running;
+            match input {
+                Some(Input::Fill(Fill::Data(data))) => state.conn.handle_bytes(now, data),
+                Some(Input::Fill(Fill::Eof)) => state.conn.handle_eof(now),
+                Some(Input::Error(kind)) => state.conn.handle_io_error(now, kind),
+                None => {}
+            }
+            if state.conn.poll_timeout().is_some_and(|due| due <= now) {
+                state.conn.handle_timeout(now);
+            }
+            if !blocked {
+                state.conn.poll_transmit(now, out);
+            }
+            state.settle(effects);
+            if let Some(result) = state.conn.is_finished() {
+                return Visit::Ended(result.clone());
+            }
+            *listening = state.conn.wants_read();
+            if silent && (blocked || !state.conn.wants_transmit()) {
+                let park = if blocked { Park::Blocked } else { Park::Idle };
+                return Visit::Parked(timer.park(state, park, cx, effects));
+            }
+            Visit::Again
+        });
+        effects.run(shared);
+        if !silent {
+            self.last_read = Some(now);
+        } else if let Visit::Parked(due) = &mut visit {
+            *due = self.heed_silence(now, *due);
+        }
+        visit
+    }
+
+    /// Lets the wire's buffers go after a silence. Returns when to look again, at the latest.
+    fn heed_silence(&mut self, now: Instant, due: Option<Instant>) -> Option<Instant> {
+        let Some(last_read) = self.last_read else { return due };
+        let silent_at = last_read + SILENCE;
+        if silent_at <= now {
+            self.wire.release_buffers();
+            self.last_read = None;
+            return due;
+        }
+        Some(due.map_or(silent_at, |due| due.min(silent_at)))
+    }
+
+    fn last_flight(&mut self, result: ConnectionError) -> Phase {
+        tracing::debug!(%result, "the connection has ended");
+        if !self.writing {
+            return Phase::Done(result);
+        }
+        Phase::Flushing { result, until: clock::now() + LAST_FLIGHT, left: self.out.len() }
+    }
+
+    /// Writes the last flight and shuts our direction.
+    fn poll_last_flight(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let Phase::Flushing { result, until, left } = &mut self.phase else {
+            return Poll::Ready(Phase::Running);
+        };
+        let shut = match self.wire.poll_flush(cx, &mut self.out) {
+            Poll::Ready(Ok(())) => self.wire.poll_shutdown(cx),
+            other => other,
+        };
+        match shut {
+            Poll::Ready(Ok(())) if self.reading => {
+                Poll::Ready(Phase::Lingering { result: result.clone(), until: clock::now() + LINGER })
+            }
+            Poll::Ready(_) => Poll::Ready(Phase::Done(result.clone())),
+            Poll::Pending => {
+                if self.out.len() < *left {
+                    *left = self.out.len();
+                    *until = clock::now() + LAST_FLIGHT;
+                }
+                self.timer.poll_until(cx, *until).map(|()| Phase::Done(result.clone()))
+            }
+        }
+    }
+
+    /// Reads and drops what the peer still sends, until it shuts its direction too.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let Phase::Lingering { result, until } = &self.phase else {
+            return Poll::Ready(Phase::Running);
+        };
+        loop {
+            match self.wire.poll_fill(cx) {
+                Poll::Ready(Ok(Fill::Data(_))) => {
+                    if clock::now() >= *until {
+                        return Poll::Ready(Phase::Done(result.clone()));
+                    }
+                }
+                Poll::Ready(_) => return Poll::Ready(Phase::Done(result.clone())),
+                Poll::Pending => {
+                    return self.timer.poll_until(cx, *until).map(|()| Phase::Done(result.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl<W> Drop for Driver<W> {
+    fn drop(&mut self) {
+        let Self { shared, effects, .. } = self;
+        shared.with_effects(effects, |state, _| {
+            if state.closed.is_none() {
+                state.conn.handle_io_error(clock::now(), io::ErrorKind::ConnectionAborted);
+            }
+            state.driver.park = Park::Running;
+        });
+        effects.run(shared);
+    }
+}
+
+impl<W> fmt::Debug for Driver<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("unsent", &self.out.len()).finish_non_exhaustive()
+    }
+}
+
+/// One tokio timer, moved only when it must fire earlier or has fired: most deadlines only ever move later.
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    armed: Option<Instant>,
+}
+
+impl Timer {
+    /// Under the lock: tells the others that the driver sleeps, and until when at the latest.
+    fn park(
+        &self,
+        state: &mut State,
+        park: Park,
+        cx: &Context<'_>,
+        effects: &mut Effects,
+    ) -> Option<Instant> {
+        let due = state.conn.poll_timeout();
+        state.driver.park = park;
+        state.driver.armed = match (due, self.armed) {
+            (Some(due), Some(armed)) => Some(due.min(armed)),
+            (due, armed) => due.or(armed),
+        };
+        effects.register(&mut state.driver.waker, cx);
+        due
+    }
+
+    /// Whether `due` has come; else the timer will fire then or before.
+    fn poll_due(&mut self, cx: &mut Context<'_>, due: Option<Instant>) -> bool {
+        let Some(due) = due else { return false };
+        match self.armed {
+            Some(armed) if armed <= due => {}
+            Some(_) | None => self.arm(due),
+        }
+        self.poll_fired(cx)
+    }
+
+    fn poll_until(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
+        while self.poll_due(cx, Some(until)) {
+            if clock::now() >= until {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    fn arm(&mut self, due: Instant) {
+        self.armed = Some(due);
+        let due = tokio::time::Instant::from_std(due);
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().reset(due),
+            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(due))),
+        }
+    }
+
+    fn poll_fired(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(sleep) = &mut self.sleep else { return false };
+        let fired = sleep.as_mut().poll(cx).is_ready();
+        if fired {
+            self.armed = None;
+        }
+        fired
+    }
+}

@@ -1,0 +1,71 @@
+//! Streams that the peer opens, in the order of their opening.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::shared::Shared;
+use super::stream::{Stream, StreamRef};
+use crate::proto::Request;
+
+/// The streams that the peer opens. Once it is dropped, further ones are refused with REFUSED_STREAM.
+pub struct Incoming {
+    shared: Arc<Shared>,
+}
+
+impl Incoming {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The next stream and its request; `None` when the connection has ended.
+    pub async fn accept(&mut self) -> Option<(Request, Stream)> {
+        poll_fn(|cx| self.poll_accept(cx)).await
+    }
+
+    /// As [`Incoming::accept`], to be polled. Streams that failed while they waited are passed over.
+    pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Request, Stream)>> {
+        let accepted = self.shared.with(|state, effects| {
+            while let Some((key, request)) = state.incoming.pop_front() {
+                if state.conn.stream_error(key).is_some() {
+                    state.conn.release(key);
+                    continue;
+                }
+                state.adopt(key);
+                return Poll::Ready(Some((key, request)));
+            }
+            if state.closed.is_some() {
+                return Poll::Ready(None);
+            }
+            let mut acceptor = state.acceptor.take();
+            effects.register(&mut acceptor, cx);
+            state.acceptor = acceptor;
+            Poll::Pending
+        });
+        accepted.map(|accepted| {
+            let (key, request) = accepted?;
+            Some((request, Stream::new(StreamRef::new(Arc::clone(&self.shared), key))))
+        })
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.shared.with(|state, effects| {
+            state.accepting = false;
+            effects.retire(state.acceptor.take());
+            while let Some((key, _)) = state.incoming.pop_front() {
+                state.refuse(key);
+            }
+            state.leave();
+        });
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.shared.look(|state| state.incoming.len());
+        f.debug_struct("Incoming").field("waiting", &waiting).finish()
+    }
+}

@@ -1,0 +1,35 @@
+//! The thin tokio driver over the engine: sockets, wakers and one lock; every protocol decision is below it.
+//!
+//! From the leaves up: `clock`, `buffer`, `wire` (the seam to the socket), `plain` and `tls` (its two
+//! implementations), `shared` (the one lock), `stream` and `halves`, `handle`, and `driver`, the future that
+//! owns the socket.
+
+mod buffer;
+mod clock;
+mod driver;
+mod halves;
+mod handle;
+mod incoming;
+mod opening;
+mod plain;
+mod shared;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_error;
+#[cfg(feature = "tls")]
+mod tls_handshake;
+mod wire;
+
+pub use driver::{Driver, establish};
+pub use halves::{ReadHalf, WriteHalf};
+pub use handle::Handle;
+pub use incoming::Incoming;
+pub use plain::Plain;
+pub use stream::Stream;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+#[cfg(feature = "tls")]
+pub use tls_error::TlsError;
+pub use wire::{Fill, Wire};

@@ -1,0 +1,342 @@
+//! The one lock: the engine, what its streams wait for, and whom to wake.
+//!
+//! Everyone who owns a piece of the connection (driver, handles, streams) comes through [`Shared::with`]. What
+//! an operation causes is collected in [`Effects`] under the lock and carried out after it: wakers run, and are
+//! dropped, unlocked. The lock is never held across a system call or a cipher.
+
+use std::collections::VecDeque;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use crate::proto::{Connection, ConnectionError, Event, Request, Response, StreamError, StreamKey};
+use hbone_frame::ErrorCode;
+
+/// The state that all owners of a connection share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Told when `established` or `closed` changes.
+    pub(super) changed: Notify,
+}
+
+/// What the lock guards.
+pub(super) struct State {
+    pub(super) conn: Connection,
+    /// By `StreamKey::index`.
+    slots: Vec<Slot>,
+    pub(super) driver: DriverState,
+    pub(super) incoming: VecDeque<(StreamKey, Request)>,
+    pub(super) acceptor: Option<Waker>,
+    /// Whether `Incoming` is still there.
+    pub(super) accepting: bool,
+    pub(super) openers: VecDeque<Opener>,
+    pub(super) next_ticket: u64,
+    pub(super) pings: Vec<(u64, oneshot::Sender<Duration>)>,
+    pub(super) last_ping: u64,
+    /// Handles, `Incoming` and streams. With the last one the connection drains.
+    pub(super) owners: usize,
+    pub(super) established: bool,
+    pub(super) closed: Option<ConnectionError>,
+}
+
+/// What the driver is doing, as far as others must know to wake it.
+pub(super) struct DriverState {
+    pub(super) park: Park,
+    pub(super) waker: Option<Waker>,
+    /// When its timer will fire.
+    pub(super) armed: Option<Instant>,
+}
+
+/// Whether the driver has to be woken for new work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Park {
+    /// It will look at the engine again by itself.
+    Running,
+    /// It waits for the wire, the timer, or us.
+    Idle,
+    /// Its wire takes nothing: what there is to send must wait anyway.
+    Blocked,
+}
+
+/// One who waits in `open`.
+pub(super) struct Opener {
+    pub(super) ticket: u64,
+    pub(super) waker: Option<Waker>,
+}
+
+/// What a stream waits for: at most 64 octets.
+#[derive(Default)]
+struct Slot {
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    response: Option<Box<Response>>,
+    /// Owners of the stream: 1, or 2 after a split.
+    owners: u8,
+    answered: bool,
+}
+
+const _: () = assert!(size_of::<Slot>() <= 64);
+
+/// What to do once the lock is released.
+#[derive(Default)]
+pub(super) struct Effects {
+    driver: Option<Waker>,
+    wakers: Vec<Waker>,
+    pongs: Vec<(oneshot::Sender<Duration>, Duration)>,
+    /// Wakers that were replaced: dropping one may run foreign code.
+    retired: [Option<Waker>; 3],
+    changed: bool,
+}
+
+impl Effects {
+    /// Wakes `waker` after unlocking.
+    pub(super) fn wake(&mut self, waker: Option<Waker>) {
+        self.wakers.extend(waker);
+    }
+
+    /// Drops `waker` after unlocking.
+    pub(super) fn retire(&mut self, waker: Option<Waker>) {
+        if waker.is_none() {
+            return;
+        }
+        match self.retired.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = waker,
+            None => self.wake(waker),
+        }
+    }
+
+    /// Puts the task of `cx` into `place`.
+    pub(super) fn register(&mut self, place: &mut Option<Waker>, cx: &Context<'_>) {
+        if !place.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.retire(place.replace(cx.waker().clone()));
+        }
+    }
+
+    /// Carries everything out; the lists keep their memory for the next time.
+    pub(super) fn run(&mut self, shared: &Shared) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
+        for (sender, rtt) in self.pongs.drain(..) {
+            // One who no longer waits for the answer is no error.
+            let _ = sender.send(rtt);
+        }
+        if std::mem::take(&mut self.changed) {
+            shared.changed.notify_waiters();
+        }
+        for retired in &mut self.retired {
+            *retired = None;
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(conn: Connection, owners: usize) -> Self {
+        let driver = DriverState { park: Park::Running, waker: None, armed: None };
+        let state = State {
+            conn,
+            slots: Vec::new(),
+            driver,
+            incoming: VecDeque::new(),
+            acceptor: None,
+            accepting: true,
+            openers: VecDeque::new(),
+            next_ticket: 0,
+            pings: Vec::new(),
+            last_ping: 0,
+            owners,
+            established: false,
+            closed: None,
+        };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// Runs `operation` under the lock, then what it and the engine ask for without the lock.
+    pub(super) fn with<R>(&self, operation: impl FnOnce(&mut State, &mut Effects) -> R) -> R {
+        let mut effects = Effects::default();
+        let result = self.with_effects(&mut effects, operation);
+        effects.run(self);
+        result
+    }
+
+    /// As [`Shared::with`], with lists that are used again, and run by the caller.
+    pub(super) fn with_effects<R>(
+        &self,
+        effects: &mut Effects,
+        operation: impl FnOnce(&mut State, &mut Effects) -> R,
+    ) -> R {
+        let mut state = self.state.lock();
+        let result = operation(&mut state, effects);
+        state.settle(effects);
+        result
+    }
+
+    /// The driver says what it is doing; nobody has to be woken for that.
+    pub(super) fn tell(&self, park: Park) {
+        self.state.lock().driver.park = park;
+    }
+
+    /// A look at the state that changes nothing.
+    pub(super) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        look(&self.state.lock())
+    }
+}
+
+impl State {
+    /// Takes what the engine has to say and wakes the driver if it has become needed.
+    pub(super) fn settle(&mut self, effects: &mut Effects) {
+        while let Some(event) = self.conn.poll_event() {
+            self.dispatch(event, effects);
+        }
+        if self.driver.park != Park::Running && self.driver_needed() {
+            self.driver.park = Park::Running;
+            effects.driver = self.driver.waker.take();
+        }
+    }
+
+    fn driver_needed(&self) -> bool {
+        let sooner = match (self.conn.poll_timeout(), self.driver.armed) {
+            (Some(due), Some(armed)) => due < armed,
+            (due, _) => due.is_some(),
+        };
+        sooner
+            || self.conn.is_finished().is_some()
+            || (self.driver.park == Park::Idle && self.conn.wants_transmit())
+    }
+
+    fn dispatch(&mut self, event: Event, effects: &mut Effects) {
+        match event {
+            Event::Readable(key) => effects.wake(self.slot(key).reader.take()),
+            Event::Writable(key) => effects.wake(self.slot(key).writer.take()),
+            Event::Response { key, response, .. } => {
+                let slot = self.slot(key);
+                slot.response = Some(Box::new(response));
+                effects.wake(slot.reader.take());
+            }
+            Event::Incoming { key, request, .. } => {
+                if self.accepting {
+                    self.incoming.push_back((key, request));
+                    effects.wake(self.acceptor.take());
+                } else {
+                    self.refuse(key);
+                }
+            }
+            Event::Openable => self.call_next_opener(effects),
+            Event::Pong { id, rtt } => {
+                let answered = self.pings.extract_if(.., |(ping, _)| *ping == id);
+                effects.pongs.extend(answered.map(|(_, sender)| (sender, rtt)));
+            }
+            Event::Established => {
+                self.established = true;
+                effects.changed = true;
+                self.call_next_opener(effects);
+            }
+            Event::Goaway { code, debug } => {
+                let words = debug.escape_ascii();
+                tracing::debug!(%code, %words, "the peer is going away");
+                self.call_next_opener(effects);
+            }
+            Event::Closed(error) => self.close(error, effects),
+        }
+    }
+
+    /// The connection has ended: nobody waits any longer.
+    fn close(&mut self, error: ConnectionError, effects: &mut Effects) {
+        self.closed = Some(error);
+        effects.changed = true;
+        for slot in &mut self.slots {
+            effects.wake(slot.reader.take());
+            effects.wake(slot.writer.take());
+        }
+        for opener in &mut self.openers {
+            effects.wake(opener.waker.take());
+        }
+        effects.wake(self.acceptor.take());
+        self.pings.clear();
+    }
+
+    /// Wakes the first of those who wait in `open`.
+    pub(super) fn call_next_opener(&mut self, effects: &mut Effects) {
+        if let Some(first) = self.openers.front_mut() {
+            effects.wake(first.waker.take());
+        }
+    }
+
+    /// Gives back a stream that nobody will accept.
+    pub(super) fn refuse(&mut self, key: StreamKey) {
+        self.conn.reset(key, ErrorCode::REFUSED_STREAM);
+        self.conn.release(key);
+    }
+
+    /// A stream gets its first owner.
+    pub(super) fn adopt(&mut self, key: StreamKey) {
+        *self.slot(key) = Slot { owners: 1, ..Slot::default() };
+        self.owners += 1;
+    }
+
+    /// A stream is split: both halves own it.
+    pub(super) fn share(&mut self, key: StreamKey) {
+        self.slot(key).owners += 1;
+        self.owners += 1;
+    }
+
+    /// An owner of a stream goes; with the last one, the stream.
+    pub(super) fn disown(&mut self, key: StreamKey, effects: &mut Effects) {
+        let slot = self.slot(key);
+        slot.owners -= 1;
+        if slot.owners == 0 {
+            let gone = std::mem::take(slot);
+            effects.retire(gone.reader);
+            effects.retire(gone.writer);
+            self.conn.release(key);
+        }
+        self.leave();
+    }
+
+    /// One owner of the connection goes; with the last one it drains.
+    pub(super) fn leave(&mut self) {
+        self.owners -= 1;
+        if self.owners == 0 && self.closed.is_none() {
+            self.conn.drain(super::clock::now(), None);
+        }
+    }
+
+    /// The task of `cx` will be woken when the stream has something to read, or has failed.
+    pub(super) fn await_readable(&mut self, key: StreamKey, cx: &Context<'_>, effects: &mut Effects) {
+        effects.register(&mut self.slot(key).reader, cx);
+    }
+
+    /// The task of `cx` will be woken when the stream takes octets again, or has failed.
+    pub(super) fn await_writable(&mut self, key: StreamKey, cx: &Context<'_>, effects: &mut Effects) {
+        effects.register(&mut self.slot(key).writer, cx);
+    }
+
+    /// The final response, once. `Ok(None)` while it is to come.
+    pub(super) fn take_response(&mut self, key: StreamKey) -> Result<Option<Response>, StreamError> {
+        let slot = self.slot(key);
+        if let Some(response) = slot.response.take() {
+            slot.answered = true;
+            return Ok(Some(*response));
+        }
+        if slot.answered {
+            return Err(StreamError::Finished);
+        }
+        match self.conn.stream_error(key) {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
+    }
+
+    fn slot(&mut self, key: StreamKey) -> &mut Slot {
+        let index = key.index();
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        &mut self.slots[index]
+    }
+}
