@@ -1,0 +1,165 @@
+//! Budgets against peers that cost more than they bring. All of them decay.
+//!
+//! A budget refills with time, so that an honest connection may live for ever; a counter over a connection's
+//! life would kill it one day. Time is an argument. Decides nothing: the caller ends the connection.
+
+use std::time::{Duration, Instant};
+
+use super::error::Flood;
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    burst: f32,
+    per_second: f32,
+    tokens: f32,
+    refilled: Instant,
+}
+
+impl Budget {
+    fn new(burst: u16, per_second: u16, now: Instant) -> Self {
+        let burst = f32::from(burst);
+        Self { burst, per_second: f32::from(per_second), tokens: burst, refilled: now }
+    }
+
+    /// Takes one token; `false` when there is none.
+    fn take(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.refilled);
+        // Refilled in steps, so that tiny intervals are not lost to rounding.
+        if elapsed >= Duration::from_millis(10) {
+            self.tokens = self.burst.min(self.tokens + elapsed.as_secs_f32() * self.per_second);
+            self.refilled = now;
+        }
+        if self.tokens < 1.0 {
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
+
+    /// The part of the burst that is used up, 0 to 1.
+    fn used(&self) -> f32 {
+        1.0 - self.tokens / self.burst
+    }
+}
+
+/// The budgets of one connection.
+#[derive(Debug)]
+pub(super) struct Abuse {
+    resets: Budget,
+    early_resets: Budget,
+    provoked_resets: Budget,
+    pings: Budget,
+    settings: Budget,
+    glitches: Budget,
+    /// WINDOW_UPDATEs that DATA of ours has earned the peer.
+    window_updates: u32,
+}
+
+/// Replies that may wait for the peer to read them before this end stops reading.
+pub(super) const REPLIES_PAUSE: usize = 256;
+/// Replies that may wait before the connection ends.
+pub(super) const REPLIES_END: usize = 1000;
+
+impl Abuse {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            resets: Budget::new(1000, 33, now), // as nghttp2
+            early_resets: Budget::new(100, 33, now),
+            provoked_resets: Budget::new(200, 10, now),
+            pings: Budget::new(100, 10, now),
+            settings: Budget::new(50, 10, now),
+            glitches: Budget::new(1000, 100, now),
+            window_updates: 100,
+        }
+    }
+
+    /// RST_STREAM received; `early` when the stream was not answered yet.
+    pub(super) fn reset(&mut self, now: Instant, early: bool) -> Result<(), Flood> {
+        if early && !self.early_resets.take(now) {
+            return Err(Flood::EarlyResets);
+        }
+        self.resets.take(now).then_some(()).ok_or(Flood::Resets)
+    }
+
+    /// RST_STREAM sent because of the peer's fault.
+    pub(super) fn provoked_reset(&mut self, now: Instant) -> Result<(), Flood> {
+        self.provoked_resets.take(now).then_some(()).ok_or(Flood::ProvokedResets)
+    }
+
+    pub(super) fn ping(&mut self, now: Instant) -> Result<(), Flood> {
+        self.pings.take(now).then_some(()).ok_or(Flood::Pings)
+    }
+
+    pub(super) fn settings(&mut self, now: Instant) -> Result<(), Flood> {
+        self.settings.take(now).then_some(()).ok_or(Flood::Settings)
+    }
+
+    /// Something legal without effect. `Ok(true)`: three quarters are used up, it is time to drain.
+    pub(super) fn glitch(&mut self, now: Instant) -> Result<bool, Flood> {
+        if !self.glitches.take(now) {
+            return Err(Flood::Glitches);
+        }
+        Ok(self.glitches.used() >= 0.75)
+    }
+
+    /// This end sent a DATA frame: it may be answered by updates of the stream and of the connection.
+    pub(super) fn data_sent(&mut self) {
+        self.window_updates = (self.window_updates + 4).min(4000);
+    }
+
+    /// A WINDOW_UPDATE came; `false` when no DATA of ours has earned it: then it is a glitch.
+    pub(super) fn window_update_is_earned(&mut self) -> bool {
+        let earned = self.window_updates > 0;
+        self.window_updates = self.window_updates.saturating_sub(1);
+        earned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::tests::epoch;
+
+    #[test]
+    fn a_burst_passes_a_flood_does_not_and_time_forgives() {
+        let start = epoch();
+        let mut abuse = Abuse::new(start);
+        for _ in 0..100 {
+            abuse.ping(start).unwrap();
+        }
+        assert_eq!(abuse.ping(start), Err(Flood::Pings));
+        assert_eq!(abuse.ping(start + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn an_honest_rate_lives_for_a_month() {
+        let start = epoch();
+        let mut abuse = Abuse::new(start);
+        for minute in 0..30 * 24 * 60 {
+            let now = start + Duration::from_secs(60 * minute);
+            for _ in 0..10 {
+                assert_eq!(abuse.glitch(now), Ok(false));
+            }
+        }
+    }
+
+    #[test]
+    fn three_quarters_of_the_glitches_ask_for_a_drain() {
+        let start = epoch();
+        let mut abuse = Abuse::new(start);
+        let first = (1..=1001).find(|_| abuse.glitch(start) == Ok(true)).unwrap();
+        assert_eq!(first, 750);
+        let end = (751..=2000).find(|_| abuse.glitch(start).is_err()).unwrap();
+        assert_eq!(end, 1001);
+    }
+
+    #[test]
+    fn window_updates_are_earned_by_data() {
+        let mut abuse = Abuse::new(epoch());
+        let free = (0..1000).take_while(|_| abuse.window_update_is_earned()).count();
+        assert_eq!(free, 100);
+        abuse.data_sent();
+        assert!(abuse.window_update_is_earned());
+    }
+}

@@ -1,0 +1,85 @@
+//! A short memory of streams that have ended, to tell late frames from wrong ones (RFC 9113 5.1).
+//!
+//! After our own RST_STREAM the peer may still have frames under way: they are tolerated. After the peer's own
+//! end they are errors. What falls out of the memory while it may still be in flight raises a mark below which
+//! everything is tolerated: forgetting must not kill an honest peer.
+
+use std::collections::VecDeque;
+
+use hbone_frame::StreamId;
+
+const REMEMBERED: usize = 128;
+
+/// How a stream ended, as far as late frames of the peer are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// We reset it before the peer had ended its direction.
+    ByUs,
+    /// The peer had ended its direction, by END_STREAM or RST_STREAM.
+    ByPeer,
+}
+
+#[derive(Default)]
+pub(super) struct ClosedStreams {
+    recent: VecDeque<(StreamId, Ending)>,
+    tolerated: [Option<StreamId>; 2],
+}
+
+impl ClosedStreams {
+    pub(super) fn remember(&mut self, id: StreamId, ending: Ending) {
+        if self.recent.len() >= REMEMBERED
+            && let Some((forgotten, Ending::ByUs)) = self.recent.pop_front()
+        {
+            let mark = &mut self.tolerated[forgotten.get() as usize % 2];
+            *mark = (*mark).max(Some(forgotten));
+        }
+        self.recent.push_back((id, ending));
+    }
+
+    /// How the stream ended; `None` when that is not remembered.
+    pub(super) fn recall(&self, id: StreamId) -> Option<Ending> {
+        if let Some((_, ending)) = self.recent.iter().rev().find(|(closed, _)| *closed == id) {
+            return Some(*ending);
+        }
+        (Some(id) <= self.tolerated[id.get() as usize % 2]).then_some(Ending::ByUs)
+    }
+
+    /// The peer has ended its direction of a stream that we had reset.
+    pub(super) fn ended_by_peer(&mut self, id: StreamId) {
+        if let Some((_, ending)) = self.recent.iter_mut().rev().find(|(closed, _)| *closed == id) {
+            *ending = Ending::ByPeer;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(value: u32) -> StreamId {
+        StreamId::new(value).unwrap()
+    }
+
+    #[test]
+    fn endings_are_recalled_and_may_change() {
+        let mut closed = ClosedStreams::default();
+        closed.remember(id(1), Ending::ByUs);
+        closed.remember(id(5), Ending::ByPeer);
+        assert_eq!(closed.recall(id(1)), Some(Ending::ByUs));
+        assert_eq!(closed.recall(id(3)), None);
+        closed.ended_by_peer(id(1));
+        assert_eq!(closed.recall(id(1)), Some(Ending::ByPeer));
+    }
+
+    #[test]
+    fn a_forgotten_reset_stays_tolerated_and_memory_is_bounded() {
+        let mut closed = ClosedStreams::default();
+        closed.remember(id(1), Ending::ByUs);
+        for n in 1..100_000 {
+            closed.remember(id(2 * n + 1), Ending::ByPeer);
+        }
+        assert_eq!(closed.recall(id(1)), Some(Ending::ByUs));
+        assert_eq!(closed.recall(id(3)), None);
+        assert_eq!(closed.recent.len(), REMEMBERED);
+    }
+}

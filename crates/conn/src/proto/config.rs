@@ -1,0 +1,77 @@
+//! What an application may set, with defaults that are safe against every peer. Decides nothing itself.
+
+use std::time::Duration;
+
+/// Settings of one connection. The defaults are meant for use as they are.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// SETTINGS_HEADER_TABLE_SIZE, octets of the decoder's table; also the most that our encoder uses.
+    pub header_table_size: u32,
+    /// SETTINGS_MAX_HEADER_LIST_SIZE, octets by RFC 7541 4.1. A list over it is answered with 431 or a reset
+    /// (CVE-2016-6581, CVE-2023-45288).
+    pub max_header_list_size: u32,
+    /// Fields in one list, cookie crumbs counted one by one (CVE-2026-49975).
+    pub max_header_fields: usize,
+    /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the peer may have open. A stream counts until the
+    /// application has let go of it (CVE-2023-44487, CVE-2025-8671).
+    pub max_concurrent_streams: u32,
+    /// SETTINGS_INITIAL_WINDOW_SIZE, octets that a stream's peer may send unread, 0 to 2^31-1. Values under
+    /// 65 535 hold from the acknowledgement on.
+    pub initial_window_size: u32,
+    /// Ceiling, in octets, of the window that grows with the measured bandwidth-delay product.
+    pub max_window_size: u32,
+    /// The connection's receive window in octets, 65 535 to 2^31-1. Its credit returns on receipt, so it
+    /// costs no memory; it bounds what is in flight.
+    pub connection_window_size: u32,
+    /// SETTINGS_MAX_FRAME_SIZE, octets, 16 384 to 16 777 215. DATA is delivered in pieces: a large frame
+    /// costs neither memory nor latency at the receiver.
+    pub max_frame_size: u32,
+    /// The longest DATA frame that this end sends while other streams wait, in octets.
+    pub quantum: usize,
+    /// The most that one flight commits to the wire, in octets.
+    pub flight: usize,
+    /// Octets that a stream queues for sending before its writer has to wait.
+    pub send_queue: usize,
+    /// Streams to open at once before the peer's SETTINGS are known.
+    pub assumed_peer_streams: u32,
+    /// PING after that much silence of the peer; `None` never.
+    pub keepalive_interval: Option<Duration>,
+    /// The connection ends when a PING found no octet in answer for that long.
+    pub keepalive_timeout: Duration,
+    /// A connection without streams is drained after that long; `None` never. PINGs do not prolong it.
+    pub idle_timeout: Option<Duration>,
+    /// For the preface and first SETTINGS of the peer, and for the acknowledgement of ours.
+    pub handshake_timeout: Duration,
+    /// For a whole header block; not refreshed by its parts.
+    pub header_block_timeout: Duration,
+    /// Announce SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) and accept `:protocol`.
+    pub enable_connect_protocol: bool,
+    /// Measure the path by PING and let the windows follow it.
+    pub window_tuning: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            header_table_size: 4096,
+            max_header_list_size: 32 * 1024,
+            max_header_fields: 100,
+            max_concurrent_streams: 256,
+            initial_window_size: 256 * 1024,
+            max_window_size: 16 * 1024 * 1024,
+            connection_window_size: 16 * 1024 * 1024,
+            max_frame_size: 256 * 1024,
+            quantum: 16 * 1024,
+            flight: 256 * 1024,
+            send_queue: 256 * 1024,
+            assumed_peer_streams: 100,
+            keepalive_interval: Some(Duration::from_secs(10)),
+            keepalive_timeout: Duration::from_secs(20),
+            idle_timeout: Some(Duration::from_secs(600)),
+            handshake_timeout: Duration::from_secs(10),
+            header_block_timeout: Duration::from_secs(10),
+            enable_connect_protocol: true,
+            window_tuning: true,
+        }
+    }
+}

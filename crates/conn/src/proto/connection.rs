@@ -1,0 +1,482 @@
+//! The public contract of the engine: dispatch only.
+//!
+//! The order of calls: whatever the wire or the application says first (`handle_*`, commands), then
+//! `poll_transmit` until it returns `false`, `poll_event` until it returns `None` (each of the two may give the
+//! other something to do, so events come last), and `poll_timeout` for when to come back at the latest.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hbone_frame::{ErrorCode, Scope, Side};
+
+use super::closed::Ending;
+use super::config::Config;
+use super::connect::{Misuse, Request, Response};
+use super::error::{ConnectionError, OpenError, StreamError, Timeout, Violation};
+use super::event::{Event, Read};
+use super::half::{RecvState, SendState};
+use super::keepalive::Purpose;
+use super::recv;
+use super::send;
+use super::state::{Control, Fault, HeadOut, State};
+use super::stats::Stats;
+use super::streams::{Failure, StreamKey};
+use super::timer::Timer;
+use super::transmit::Transmit;
+
+/// One HTTP/2 connection, either side: a deterministic state machine without I/O and without a clock.
+///
+/// What the wire says never fails a call: each outcome is an event or something to transmit. Time never runs
+/// backwards between calls. No call blocks, and none panics on what a peer sends.
+pub struct Connection {
+    state: State,
+}
+
+/// The wire speaks.
+impl Connection {
+    /// A connection at its beginning. A client has its preface and SETTINGS to transmit, a server its SETTINGS.
+    pub fn new(side: Side, config: Config, now: Instant) -> Self {
+        Self { state: State::new(side, config, now) }
+    }
+
+    /// Octets arrived, in any chunking. DATA keeps slices of `bytes`; pass large reads without copying.
+    pub fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
+        let state = &mut self.state;
+        if !state.is_open() || bytes.is_empty() {
+            // RFC 9113 5.4.1: after a connection error what still arrives is ignored.
+            return;
+        }
+        state.stats.octets_received += bytes.len() as u64;
+        state.last_received = now;
+        state.decoder.feed(bytes);
+        while self.state.is_open() {
+            let outcome = match self.state.decoder.next() {
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    self.state.stats.frames_received += 1;
+                    recv::frame(&mut self.state, now, frame)
+                }
+                Err(fault) => Err(blame(fault)),
+            };
+            if let Err(fault) = outcome {
+                self.route(now, fault);
+            }
+        }
+        self.watch_header_block(now);
+        self.state.end_if_drained();
+    }
+
+    /// The peer has closed its direction of the transport.
+    pub fn handle_eof(&mut self, _now: Instant) {
+        let state = &mut self.state;
+        let error = match &state.goaway.received {
+            Some(received) if received.code != ErrorCode::NO_ERROR => received.error(),
+            Some(_) | None if state.goaway.is_draining() && state.streams.active_in_all() == 0 => {
+                ConnectionError::Closed
+            }
+            Some(_) | None => ConnectionError::Eof,
+        };
+        state.end_without_transport(error);
+    }
+
+    /// The transport has failed.
+    pub fn handle_io_error(&mut self, _now: Instant, kind: io::ErrorKind) {
+        self.state.end_without_transport(ConnectionError::Io(kind));
+    }
+
+    /// The time of `poll_timeout` has come. Harmless at any other time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.state.timers.take_due(now) {
+            self.expired(now, timer);
+        }
+    }
+
+    /// Whether more octets should be taken from the wire. `false` while the peer does not read the replies
+    /// that it provokes; transmit first.
+    pub fn wants_read(&self) -> bool {
+        !self.state.replies_pile_up()
+    }
+
+    /// Sends a fault of the peer to the part of the connection that it ends: the one place for that.
+    fn route(&mut self, now: Instant, fault: Fault) {
+        let state = &mut self.state;
+        let (id, violation) = match fault {
+            Fault::Connection(violation) => return state.end_by_fault(violation),
+            Fault::Stream(id, violation) => (id, violation),
+        };
+        if let Err(flood) = state.abuse.provoked_reset(now) {
+            return state.end_by_fault(Violation::Flood(flood));
+        }
+        state.stats.stream_violations += 1;
+        match state.streams.find(id) {
+            Some(key) => state.reset(key, violation.code(), Failure::Protocol(violation)),
+            None => {
+                state.stats.resets_sent += 1;
+                state.control.push_back(Control::Reset(id, violation.code()));
+                if state.closed.recall(id).is_none() {
+                    state.closed.remember(id, Ending::ByUs);
+                }
+            }
+        }
+    }
+
+    /// A header block has to be whole in time; its parts do not refresh the timer.
+    fn watch_header_block(&mut self, now: Instant) {
+        let state = &mut self.state;
+        if !state.is_open() || !state.decoder.in_header_block() {
+            state.timers.stop(Timer::HeaderBlock);
+        } else if !state.timers.is_set(Timer::HeaderBlock) {
+            state.timers.set(Timer::HeaderBlock, now + state.config.header_block_timeout);
+        }
+    }
+
+    fn expired(&mut self, now: Instant, timer: Timer) {
+        let state = &mut self.state;
+        match timer {
+            Timer::Handshake => self.time_out(Timeout::Handshake, ErrorCode::SETTINGS_TIMEOUT),
+            Timer::SettingsAck => self.time_out(Timeout::SettingsAck, ErrorCode::SETTINGS_TIMEOUT),
+            Timer::HeaderBlock => self.time_out(Timeout::HeaderBlock, ErrorCode::ENHANCE_YOUR_CALM),
+            Timer::Keepalive => self.keep_alive(now),
+            Timer::Idle if state.streams.active_in_all() == 0 => state.begin_drain(),
+            Timer::Idle => {}
+            Timer::Drain => self.close(ErrorCode::NO_ERROR),
+        }
+    }
+
+    fn time_out(&mut self, timeout: Timeout, code: ErrorCode) {
+        let error = ConnectionError::Timeout(timeout);
+        self.state.finish_drain(code, error.to_string());
+        self.state.end(error);
+    }
+
+    /// Silence: ask with a PING; after a PING without any octet in answer, end.
+    fn keep_alive(&mut self, now: Instant) {
+        let state = &mut self.state;
+        let Some(interval) = state.config.keepalive_interval else { return };
+        let silent_until = state.last_received + interval;
+        if state.pings.is_waiting_for(Purpose::Keepalive) && now >= silent_until {
+            return self.time_out(Timeout::Keepalive, ErrorCode::NO_ERROR);
+        }
+        if now < silent_until {
+            state.timers.set(Timer::Keepalive, silent_until);
+        } else {
+            state.ping(Purpose::Keepalive);
+            state.timers.set(Timer::Keepalive, now + state.config.keepalive_timeout);
+        }
+    }
+}
+
+/// The application speaks.
+impl Connection {
+    /// Opens a stream with `request`, which is taken only on success; `end` finishes our direction with it.
+    ///
+    /// # Errors
+    /// [`OpenError`] says whether to wait (`Blocked`), to use another connection, or to mend the request.
+    pub fn open(&mut self, request: &mut Option<Request>, end: bool) -> Result<StreamKey, OpenError> {
+        let state = &mut self.state;
+        if let Some(error) = state.ended() {
+            return Err(OpenError::Closed(error.clone()));
+        }
+        if state.goaway.is_draining() {
+            return Err(OpenError::Draining);
+        }
+        if state.side == Side::Server {
+            return Err(OpenError::Role);
+        }
+        let id = state.next_id.ok_or(OpenError::Exhausted)?;
+        if state.open_slots() == 0 {
+            state.wants_slot = true;
+            return Err(OpenError::Blocked);
+        }
+        let head = request.as_ref().ok_or(OpenError::Invalid(Misuse::Head(Violation::PseudoField)))?;
+        head.judge().map_err(|violation| OpenError::Invalid(Misuse::Head(violation)))?;
+        if head.protocol().is_some() && !state.peer.connect_protocol {
+            return Err(OpenError::Invalid(Misuse::ProtocolNotEnabled));
+        }
+        let (is_connect, is_head) = (head.is_connect(), head.method() == b"HEAD");
+        let fields = request.take().map(Request::into_fields).unwrap_or_default();
+        state.next_id = id.next();
+        state.stats.streams_opened += 1;
+        let stream = state.add_stream(id);
+        stream.is_connect = is_connect;
+        stream.is_head = is_head;
+        stream.send.state = SendState::Open;
+        let key = stream.key;
+        state.heads.push_back(HeadOut { key, fields, end });
+        Ok(key)
+    }
+
+    /// Answers a stream of the peer; `end` finishes our direction with it. Informational responses may precede
+    /// the final one.
+    ///
+    /// # Errors
+    /// The stream's failure; `Finished` if it was answered already or the response cannot be sent.
+    pub fn respond(&mut self, key: StreamKey, response: Response, end: bool) -> Result<(), StreamError> {
+        let state = &mut self.state;
+        match state.streams.get_mut(key) {
+            Some(stream) if stream.send.state == SendState::Head && response.judge().is_ok() => {
+                if !response.is_informational() {
+                    stream.send.state = SendState::Open;
+                    stream.answered = true;
+                } else if end {
+                    return Err(StreamError::Finished);
+                }
+                state.heads.push_back(HeadOut { key, fields: response.into_fields(), end });
+                Ok(())
+            }
+            Some(_) | None => Err(state.failure(key)),
+        }
+    }
+
+    /// Octets that the stream's queue has room for. Where that is 0, `Event::Writable` follows.
+    ///
+    /// # Errors
+    /// The stream's failure; `Finished` after `finish`.
+    pub fn capacity(&mut self, key: StreamKey) -> Result<usize, StreamError> {
+        let cap = self.state.config.send_queue;
+        match self.state.streams.get_mut(key) {
+            Some(stream) if matches!(stream.send.state, SendState::Open | SendState::Head) => {
+                let room = cap.saturating_sub(stream.send.queue.len());
+                stream.send.wants_room = room == 0;
+                Ok(room)
+            }
+            Some(_) | None => Err(self.state.failure(key)),
+        }
+    }
+
+    /// Queues `data` whole, without copying large pieces. Callers that respect `capacity` bound the memory.
+    ///
+    /// # Errors
+    /// As `capacity`.
+    pub fn write(&mut self, key: StreamKey, data: Bytes) -> Result<(), StreamError> {
+        match self.state.streams.get_mut(key) {
+            Some(stream) if matches!(stream.send.state, SendState::Open | SendState::Head) => {
+                stream.send.queue.push(data);
+                self.state.enlist(key);
+                Ok(())
+            }
+            Some(_) | None => Err(self.state.failure(key)),
+        }
+    }
+
+    /// Copies as much of `data` as there is room for; returns how much. 0: `Event::Writable` follows.
+    ///
+    /// # Errors
+    /// As `capacity`.
+    pub fn write_slice(&mut self, key: StreamKey, data: &[u8]) -> Result<usize, StreamError> {
+        let taken = self.capacity(key)?.min(data.len());
+        if let Some(stream) = self.state.streams.get_mut(key) {
+            stream.send.queue.push_slice(&data[..taken]);
+            self.state.enlist(key);
+        }
+        Ok(taken)
+    }
+
+    /// Finishes our direction: END_STREAM leaves with the last octet that is queued. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// The stream's failure; `Finished` on a stream of the peer that was never answered.
+    pub fn finish(&mut self, key: StreamKey) -> Result<(), StreamError> {
+        match self.state.streams.get_mut(key) {
+            Some(stream) if stream.send.state == SendState::Open => {
+                stream.send.state = SendState::Finishing;
+                self.state.enlist(key);
+                Ok(())
+            }
+            Some(stream) if matches!(stream.send.state, SendState::Finishing | SendState::Finished) => Ok(()),
+            Some(_) | None => Err(self.state.failure(key)),
+        }
+    }
+
+    /// Takes at most `max` octets of what has arrived; the credit for them returns to the peer.
+    ///
+    /// # Errors
+    /// The stream's failure: what was cut off is never reported as an end.
+    pub fn read(&mut self, key: StreamKey, max: usize) -> Result<Read, StreamError> {
+        let window = self.state.path.window();
+        let Some(stream) = self.state.streams.get_mut(key) else { return Err(self.state.failure(key)) };
+        if let Some(data) = stream.recv.queue.pop(max) {
+            stream.recv.window.release(data.len() as u32);
+            if stream.recv.state == RecvState::Open {
+                stream.recv.window.grow(window);
+                if stream.recv.window.update_due() && !stream.recv.credit_listed {
+                    stream.recv.credit_listed = true;
+                    self.state.credit.push_back(key);
+                }
+            }
+            return Ok(Read::Data(data));
+        }
+        match stream.recv.state {
+            RecvState::Finished => Ok(Read::End),
+            RecvState::Failed => Err(self.state.failure(key)),
+            RecvState::Head | RecvState::Open => {
+                stream.recv.wants_data = true;
+                Ok(Read::Pending)
+            }
+        }
+    }
+
+    /// Octets of the stream that are not yet given to the wire.
+    pub fn queued(&self, key: StreamKey) -> usize {
+        self.state.streams.get(key).map_or(0, |stream| stream.send.queue.len())
+    }
+
+    /// Octets of the stream that have arrived and were not read.
+    pub fn unread(&self, key: StreamKey) -> usize {
+        self.state.streams.get(key).map_or(0, |stream| stream.recv.queue.len())
+    }
+
+    /// The stream's failure, if it has failed.
+    pub fn stream_error(&self, key: StreamKey) -> Option<StreamError> {
+        let stream = self.state.streams.get(key)?;
+        stream.failure.map(|_| self.state.failure(key))
+    }
+
+    /// Ends both directions at once: what is queued is dropped, the peer is told `code`.
+    pub fn reset(&mut self, key: StreamKey, code: ErrorCode) {
+        if let Some(stream) = self.state.streams.get_mut(key) {
+            stream.recv.queue.clear();
+        }
+        self.state.reset(key, code, Failure::Cancelled(code));
+    }
+
+    /// The application lets go of the stream; every accepted or opened stream ends so, and holds its slot until
+    /// then. What is finished still leaves; a direction that is not finished is reset with CANCEL (the peer's,
+    /// after a complete response: NO_ERROR, RFC 9113 8.1).
+    pub fn release(&mut self, key: StreamKey) {
+        let Some(stream) = self.state.streams.get_mut(key) else { return };
+        stream.released = true;
+        stream.recv.queue.clear();
+        let answered = key.id().initiator() != self.state.side && !stream.is_connect;
+        match stream.send.state {
+            SendState::Finishing if !stream.recv.is_over() => {
+                let code = if answered { ErrorCode::NO_ERROR } else { ErrorCode::CANCEL };
+                stream.reset_after = Some(code);
+            }
+            SendState::Finishing | SendState::Failed => {}
+            SendState::Finished if stream.recv.is_over() => {}
+            SendState::Finished if answered => {
+                self.state.reset(key, ErrorCode::NO_ERROR, Failure::Cancelled(ErrorCode::NO_ERROR));
+            }
+            SendState::Finished | SendState::Head | SendState::Open => {
+                self.state.reset(key, ErrorCode::CANCEL, Failure::Cancelled(ErrorCode::CANCEL));
+            }
+        }
+        self.state.settle(key);
+        self.rest_if_idle();
+    }
+
+    /// Sends a PING; `Event::Pong` with the returned number follows. `None` while too many are unanswered.
+    pub fn ping(&mut self) -> Option<u64> {
+        self.state.ping(Purpose::User)
+    }
+
+    /// Goes away in two steps (RFC 9113 6.8): no new streams, those that are open may end. After `deadline`
+    /// what is left is reset. Ends with `Event::Closed`.
+    pub fn drain(&mut self, now: Instant, deadline: Option<Duration>) {
+        self.state.begin_drain();
+        if let Some(deadline) = deadline
+            && self.state.is_open()
+        {
+            self.state.timers.set(Timer::Drain, now + deadline);
+        }
+    }
+
+    /// Ends the connection at once: GOAWAY with `code`, every stream fails.
+    pub fn close(&mut self, code: ErrorCode) {
+        if !self.state.is_open() {
+            return;
+        }
+        self.state.finish_drain(code, String::new());
+        self.state.end(ConnectionError::Local(code));
+    }
+
+    /// The timer of a connection without streams starts when the last one leaves.
+    fn rest_if_idle(&mut self) {
+        let state = &mut self.state;
+        if state.is_open()
+            && state.streams.active_in_all() == 0
+            && let Some(idle) = state.config.idle_timeout
+        {
+            state.timers.set(Timer::Idle, state.last_received + idle);
+        }
+    }
+}
+
+/// The connection speaks.
+impl Connection {
+    /// Puts the next flight into `out`, which must have been written whole (else nothing is added). `false`:
+    /// there is nothing to send now.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
+        send::flight(&mut self.state, now, out)
+    }
+
+    /// Whether `poll_transmit` would have something, told cheaply.
+    pub fn wants_transmit(&self) -> bool {
+        send::is_due(&self.state)
+    }
+
+    /// What the application may want to know, in order.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.state.events.pop_front()
+    }
+
+    /// When to call `handle_timeout` at the latest; `None`: no need.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.state.timers.next()
+    }
+
+    /// Why the connection has ended, once no frame is left to be sent: write what is in the flight, shut the
+    /// transport down, and drop it.
+    pub fn is_finished(&self) -> Option<&ConnectionError> {
+        send::is_finished(&self.state)
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            shortest_rtt: self.state.path.shortest_rtt(),
+            latest_rtt: self.state.path.latest_rtt(),
+            stream_window: self.state.path.window(),
+            ..self.state.stats
+        }
+    }
+
+    /// This end's side.
+    pub fn side(&self) -> Side {
+        self.state.side
+    }
+
+    /// Streams that `open` would take now.
+    pub fn open_slots(&self) -> usize {
+        if !self.state.is_open() || self.state.goaway.is_draining() {
+            return 0;
+        }
+        self.state.open_slots()
+    }
+
+    /// Streams that are open or half-closed, of both sides.
+    pub fn active_streams(&self) -> usize {
+        self.state.streams.active_in_all()
+    }
+
+    /// Slots in use: active streams and closed ones that the application still holds.
+    pub fn held_streams(&self) -> usize {
+        self.state.streams.len()
+    }
+
+    /// Whether either end is going away, or the connection has ended.
+    pub fn is_draining(&self) -> bool {
+        !self.state.is_open() || self.state.goaway.is_draining()
+    }
+}
+
+/// A fault of the frame layer in the engine's terms.
+fn blame(fault: hbone_frame::Fault) -> Fault {
+    let violation = Violation::Frame(fault.malformed);
+    match (fault.malformed.scope(), fault.stream) {
+        (Scope::Stream, Some(id)) => Fault::Stream(id, violation),
+        (Scope::Stream | Scope::Connection, _) => Fault::Connection(violation),
+    }
+}

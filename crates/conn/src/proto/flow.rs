@@ -1,0 +1,174 @@
+//! Credit in both directions (RFC 9113 5.2, 6.9). Knows no stream ids and sends no frames.
+//!
+//! The only file that does arithmetic on windows. Sending: a window is the peer's current initial size plus an
+//! offset of its own, so that a change of SETTINGS_INITIAL_WINDOW_SIZE touches no stream (it may leave a
+//! window negative, 6.9.2). Receiving: octets are charged when a frame's head announces them and given back
+//! by whoever has taken them; what is due leaves as an [`Increment`].
+
+use hbone_frame::MAX_WINDOW;
+
+/// The peer sent more than its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exceeded;
+
+/// The peer raised a window above 2^31-1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Overflow;
+
+/// Credit to announce to the peer in a WINDOW_UPDATE; lost if dropped.
+#[must_use = "credit that is not announced is lost to the peer"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Increment(pub(super) u32);
+
+/// What this end may send, as an offset to the peer's initial window size.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SendWindow {
+    offset: i64,
+}
+
+impl SendWindow {
+    /// Octets that may be sent now; negative after a shrunken initial window (RFC 9113 6.9.2).
+    pub(super) const fn available(self, initial: u32) -> i64 {
+        initial as i64 + self.offset
+    }
+
+    /// Spends `n` octets that a DATA frame carries.
+    pub(super) const fn spend(&mut self, n: usize) {
+        self.offset -= n as i64;
+    }
+
+    /// Takes a WINDOW_UPDATE.
+    pub(super) fn add(&mut self, initial: u32, increment: u32) -> Result<(), Overflow> {
+        let offset = self.offset + i64::from(increment);
+        // RFC 9113 6.9.1: a sender MUST NOT allow a flow-control window to exceed 2^31-1 octets.
+        if i64::from(initial) + offset > i64::from(MAX_WINDOW) {
+            return Err(Overflow);
+        }
+        self.offset = offset;
+        Ok(())
+    }
+
+    /// Whether a new initial size keeps this window within 2^31-1 (RFC 9113 6.9.2).
+    pub(super) const fn fits(self, initial: u32) -> bool {
+        self.available(initial) <= MAX_WINDOW as i64
+    }
+}
+
+/// What the peer may send to this end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReceiveWindow {
+    /// The size that the window has when nothing is in flight or unread.
+    size: u32,
+    /// Octets that the peer may still send.
+    available: u32,
+    /// Octets given back but not yet announced.
+    due: u32,
+}
+
+impl ReceiveWindow {
+    pub(super) const fn new(size: u32) -> Self {
+        Self { size, available: size, due: 0 }
+    }
+
+    /// Charges a frame of `n` octets, padding and all (RFC 9113 6.1, 6.9.1).
+    pub(super) const fn receive(&mut self, n: u32) -> Result<(), Exceeded> {
+        match self.available.checked_sub(n) {
+            Some(rest) => {
+                self.available = rest;
+                Ok(())
+            }
+            None => Err(Exceeded),
+        }
+    }
+
+    /// Gives back `n` octets that were charged before.
+    pub(super) const fn release(&mut self, n: u32) {
+        self.due += n;
+    }
+
+    /// Enlarges the window to `size`; a smaller size is ignored.
+    pub(super) const fn grow(&mut self, size: u32) {
+        if size > self.size {
+            self.due += size - self.size;
+            self.size = size;
+        }
+    }
+
+    /// Takes back `n` octets of a size that the peer has just acknowledged (a smaller SETTINGS value).
+    pub(super) const fn shrink(&mut self, n: u32) {
+        self.size = self.size.saturating_sub(n);
+        self.available = self.available.saturating_sub(n);
+    }
+
+    /// Whether so much is due that an update is worth a frame of its own: half of the window.
+    pub(super) const fn update_due(&self) -> bool {
+        self.due > 0 && self.due >= self.size / 2
+    }
+
+    /// Takes all that is due; the caller announces it.
+    pub(super) const fn announce(&mut self) -> Option<Increment> {
+        if self.due == 0 {
+            return None;
+        }
+        let increment = self.due;
+        self.due = 0;
+        self.available += increment;
+        Some(Increment(increment))
+    }
+
+    #[cfg(test)]
+    /// Octets charged and neither given back nor announced: what the application has not taken.
+    pub(super) const fn outstanding(&self) -> u32 {
+        self.size - self.available - self.due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_send_window_follows_the_initial_size_and_may_go_negative() {
+        let mut window = SendWindow::default();
+        window.spend(60_000);
+        assert_eq!(window.available(65_535), 5_535);
+        assert_eq!(window.available(16_384), -43_616);
+        window.add(16_384, 50_000).unwrap();
+        assert_eq!(window.available(16_384), 6_384);
+    }
+
+    #[test]
+    fn a_send_window_refuses_to_pass_two_to_the_31_minus_1() {
+        let mut window = SendWindow::default();
+        assert_eq!(window.add(65_535, MAX_WINDOW), Err(Overflow));
+        window.add(65_535, MAX_WINDOW - 65_535).unwrap();
+        assert_eq!(window.add(65_535, 1), Err(Overflow));
+        assert!(window.fits(65_535));
+        assert!(!window.fits(65_536));
+    }
+
+    #[test]
+    fn credit_is_neither_lost_nor_invented() {
+        let mut window = ReceiveWindow::new(1000);
+        window.receive(700).unwrap();
+        assert_eq!(window.receive(301), Err(Exceeded));
+        window.release(400);
+        assert_eq!(window.outstanding(), 300);
+        assert!(!window.update_due());
+        window.release(300);
+        assert!(window.update_due());
+        assert_eq!(window.announce(), Some(Increment(700)));
+        assert_eq!(window.announce(), None);
+        window.receive(1000).unwrap();
+        assert_eq!(window.outstanding(), 1000);
+    }
+
+    #[test]
+    fn growing_announces_the_difference_once() {
+        let mut window = ReceiveWindow::new(1000);
+        window.grow(3000);
+        window.grow(2000);
+        assert_eq!(window.announce(), Some(Increment(2000)));
+        window.receive(3000).unwrap();
+    }
+}

@@ -1,0 +1,159 @@
+//! The two half-machines of a stream (RFC 9113 5.1): one sends, one receives.
+//!
+//! The seven states of the RFC's diagram are computed from the two halves and stored nowhere. A half owns its
+//! queue and its window. It does not know its stream's identifier and emits nothing.
+
+use super::flow::{ReceiveWindow, SendWindow};
+use super::queue::ByteQueue;
+
+/// Where the sending direction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendState {
+    /// No head was given yet (the answerer before it answers).
+    Head,
+    /// The head is given; octets may follow.
+    Open,
+    /// The application has finished; END_STREAM leaves with the last octet.
+    Finishing,
+    /// END_STREAM was emitted.
+    Finished,
+    /// Reset by either end, or the connection is gone.
+    Failed,
+}
+
+/// Where the receiving direction stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecvState {
+    /// The peer's head has not come (the asker before the answer).
+    Head,
+    /// The head came; octets may follow.
+    Open,
+    /// END_STREAM came.
+    Finished,
+    /// Reset by either end, or the connection is gone.
+    Failed,
+}
+
+/// Where a sending half stands in the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It has nothing to send, or may not send.
+    Nowhere,
+    /// It has nothing but its END_STREAM.
+    Ending,
+    /// It was idle and has a first flight: before the busy ones.
+    Fresh,
+    /// It takes turns with the other busy ones.
+    Busy,
+    /// It has octets and no credit of its own.
+    Blocked,
+}
+
+pub(super) struct SendHalf {
+    pub(super) state: SendState,
+    pub(super) place: Place,
+    /// The writer found no room and waits for it.
+    pub(super) wants_room: bool,
+    /// The head has left: the peer knows the stream.
+    pub(super) head_sent: bool,
+    pub(super) window: SendWindow,
+    pub(super) queue: ByteQueue,
+}
+
+impl SendHalf {
+    pub(super) fn new() -> Self {
+        Self {
+            state: SendState::Head,
+            place: Place::Nowhere,
+            wants_room: false,
+            head_sent: false,
+            window: SendWindow::default(),
+            queue: ByteQueue::default(),
+        }
+    }
+
+    /// Nothing more will be emitted in this direction.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, SendState::Finished | SendState::Failed)
+    }
+
+    /// There are octets or an END_STREAM to emit.
+    pub(super) fn has_work(&self) -> bool {
+        match self.state {
+            SendState::Open => !self.queue.is_empty(),
+            SendState::Finishing => true,
+            SendState::Head | SendState::Finished | SendState::Failed => false,
+        }
+    }
+
+    /// Octets that may leave now by the stream's own window. A lone END_STREAM needs no credit.
+    pub(super) fn sendable(&self, initial: u32) -> usize {
+        let credit = usize::try_from(self.window.available(initial)).unwrap_or(0);
+        credit.min(self.queue.len())
+    }
+
+    pub(super) fn fail(&mut self) {
+        self.state = SendState::Failed;
+        self.queue.clear();
+    }
+}
+
+/// Stands for «no content-length» in [`RecvHalf::expected`].
+pub(super) const ANY_LENGTH: u64 = u64::MAX;
+
+pub(super) struct RecvHalf {
+    pub(super) state: RecvState,
+    /// The reader found nothing and waits.
+    pub(super) wants_data: bool,
+    /// The stream stands in the list of those with credit to announce.
+    pub(super) credit_listed: bool,
+    /// Informational responses so far.
+    pub(super) informational: u8,
+    pub(super) window: ReceiveWindow,
+    pub(super) queue: ByteQueue,
+    /// Octets that content-length still promises, or [`ANY_LENGTH`].
+    pub(super) expected: u64,
+}
+
+impl RecvHalf {
+    pub(super) fn new(window: u32) -> Self {
+        Self {
+            state: RecvState::Head,
+            wants_data: false,
+            credit_listed: false,
+            informational: 0,
+            window: ReceiveWindow::new(window),
+            queue: ByteQueue::default(),
+            expected: ANY_LENGTH,
+        }
+    }
+
+    /// The peer will add nothing in this direction.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, RecvState::Finished | RecvState::Failed)
+    }
+
+    /// Counts octets against content-length; `false` when there are more than promised (RFC 9113 8.1.1).
+    pub(super) fn count(&mut self, n: usize) -> bool {
+        if self.expected == ANY_LENGTH {
+            return true;
+        }
+        match self.expected.checked_sub(n as u64) {
+            Some(rest) => {
+                self.expected = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether END_STREAM may come now (RFC 9113 8.1.1).
+    pub(super) fn may_end(&self) -> bool {
+        matches!(self.expected, 0 | ANY_LENGTH)
+    }
+
+    pub(super) fn fail(&mut self) {
+        self.state = RecvState::Failed;
+        self.queue.clear();
+    }
+}

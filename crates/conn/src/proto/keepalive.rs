@@ -1,0 +1,212 @@
+//! PING: round-trip time, liveness, and the size that windows should have (RFC 9113 6.7).
+//!
+//! Windows follow the path. While DATA arrives, a PING is sent now and then; what arrived until its answer,
+//! over the time it took, is the rate. A stream window should hold twice what that rate puts into the path's
+//! *shortest* round trip: over a long path a full window asks for a larger one, while on loopback, where
+//! queues and not distance make the time, windows stay small and what is in flight stays in cache.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Between two measurements, at the least: peers budget PINGs.
+const SAMPLE_EVERY: Duration = Duration::from_millis(100);
+/// Between two measurements once the windows have been large enough for a while.
+const SAMPLE_AT_REST: Duration = Duration::from_secs(10);
+/// PINGs that may be unanswered at a time.
+const OUTSTANDING: usize = 16;
+
+/// Why a PING was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The application asked.
+    User,
+    /// The peer has been silent.
+    Keepalive,
+    /// To measure the rate of what arrives.
+    Sample,
+    /// To know that the peer has seen our first GOAWAY.
+    Drain,
+}
+
+/// An answered PING.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered {
+    pub(super) id: u64,
+    pub(super) purpose: Purpose,
+    pub(super) rtt: Duration,
+}
+
+/// PINGs under way.
+#[derive(Debug, Default)]
+pub(super) struct Pings {
+    last_id: u64,
+    outstanding: VecDeque<(u64, Purpose, Option<Instant>)>,
+}
+
+impl Pings {
+    /// Registers a PING to be emitted. `None` when too many are unanswered.
+    pub(super) fn begin(&mut self, purpose: Purpose) -> Option<u64> {
+        if self.outstanding.len() >= OUTSTANDING && purpose != Purpose::Drain {
+            return None;
+        }
+        self.last_id += 1;
+        self.outstanding.push_back((self.last_id, purpose, None));
+        Some(self.last_id)
+    }
+
+    /// It leaves now.
+    pub(super) fn emitted(&mut self, id: u64, now: Instant) {
+        if let Some(ping) = self.outstanding.iter_mut().find(|ping| ping.0 == id) {
+            ping.2 = Some(now);
+        }
+    }
+
+    /// An acknowledgement came; `None` when it answers nothing of ours.
+    pub(super) fn answered(&mut self, payload: [u8; 8], now: Instant) -> Option<Answered> {
+        let id = u64::from_be_bytes(payload);
+        let found = self.outstanding.iter().position(|ping| ping.0 == id && ping.2.is_some())?;
+        let (_, purpose, sent) = self.outstanding.remove(found)?;
+        Some(Answered { id, purpose, rtt: now.saturating_duration_since(sent?) })
+    }
+
+    pub(super) fn is_waiting_for(&self, purpose: Purpose) -> bool {
+        self.outstanding.iter().any(|ping| ping.1 == purpose)
+    }
+}
+
+/// What is known about the path, and the window that fits it.
+#[derive(Debug)]
+pub(super) struct Path {
+    shortest: Option<Duration>,
+    latest: Option<Duration>,
+    window: u32,
+    ceiling: u32,
+    sampled: u64,
+    sampling: bool,
+    next_sample: Option<Instant>,
+    pause: Duration,
+}
+
+impl Path {
+    pub(super) fn new(window: u32, ceiling: u32) -> Self {
+        Self {
+            shortest: None,
+            latest: None,
+            window,
+            ceiling: ceiling.max(window),
+            sampled: 0,
+            sampling: false,
+            next_sample: None,
+            pause: SAMPLE_EVERY,
+        }
+    }
+
+    /// The receive window that a busy stream should have, in octets.
+    pub(super) const fn window(&self) -> u32 {
+        self.window
+    }
+
+    pub(super) const fn shortest_rtt(&self) -> Option<Duration> {
+        self.shortest
+    }
+
+    pub(super) const fn latest_rtt(&self) -> Option<Duration> {
+        self.latest
+    }
+
+    pub(super) fn round_trip(&mut self, rtt: Duration) {
+        self.latest = Some(rtt);
+        self.shortest = Some(self.shortest.map_or(rtt, |shortest| shortest.min(rtt)));
+    }
+
+    /// DATA of `n` octets arrived. `true`: send a PING of [`Purpose::Sample`] and call `sample_begins`.
+    pub(super) fn data(&mut self, n: usize, now: Instant) -> bool {
+        self.sampled += n as u64;
+        !self.sampling && self.window < self.ceiling && self.next_sample.is_none_or(|next| now >= next)
+    }
+
+    pub(super) const fn sample_begins(&mut self) {
+        self.sampling = true;
+        self.sampled = 0;
+    }
+
+    /// The PING of a sample was answered after `rtt`. `true` when the window has grown.
+    pub(super) fn sample_ends(&mut self, rtt: Duration, now: Instant) -> bool {
+        self.sampling = false;
+        let shortest = self.shortest.unwrap_or(rtt);
+        let per_shortest =
+            self.sampled as f64 * shortest.as_secs_f64() / rtt.as_secs_f64().max(f64::MIN_POSITIVE);
+        // Two thirds of a window in one round trip: the window is what limits the rate.
+        let grows = per_shortest * 1.5 >= f64::from(self.window);
+        if grows {
+            let wanted = (per_shortest * 2.0).max(f64::from(self.window) * 2.0);
+            self.window = if wanted >= f64::from(self.ceiling) { self.ceiling } else { wanted as u32 };
+            self.pause = SAMPLE_EVERY;
+        } else {
+            self.pause = (self.pause * 2).min(SAMPLE_AT_REST);
+        }
+        self.next_sample = Some(now + self.pause);
+        grows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::tests::epoch;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn sample(path: &mut Path, octets: usize, rtt: Duration, now: Instant) -> bool {
+        path.sample_begins();
+        path.data(octets, now);
+        path.round_trip(rtt);
+        path.sample_ends(rtt, now)
+    }
+
+    #[test]
+    fn a_full_window_over_a_long_path_doubles_up_to_the_ceiling() {
+        let now = epoch();
+        let mut path = Path::new(256 << 10, 16 << 20);
+        path.round_trip(100 * MS);
+        let mut rounds = 0;
+        while path.window() < 16 << 20 {
+            let full = path.window() as usize;
+            assert!(sample(&mut path, full, 100 * MS, now));
+            rounds += 1;
+        }
+        assert_eq!((rounds, path.window()), (6, 16 << 20));
+    }
+
+    #[test]
+    fn queueing_on_a_short_path_does_not_grow_the_window() {
+        let now = epoch();
+        let mut path = Path::new(256 << 10, 16 << 20);
+        path.round_trip(Duration::from_micros(50));
+        assert!(!sample(&mut path, 300 << 10, Duration::from_micros(300), now));
+        assert_eq!(path.window(), 256 << 10);
+    }
+
+    #[test]
+    fn samples_are_spaced() {
+        let now = epoch();
+        let mut path = Path::new(256 << 10, 16 << 20);
+        assert!(path.data(1, now));
+        sample(&mut path, 10, MS, now);
+        assert!(!path.data(1, now + 199 * MS));
+        assert!(path.data(1, now + 200 * MS));
+    }
+
+    #[test]
+    fn only_our_own_pings_are_answered_once() {
+        let now = epoch();
+        let mut pings = Pings::default();
+        let id = pings.begin(Purpose::User).unwrap();
+        assert!(pings.answered(id.to_be_bytes(), now).is_none(), "it has not left yet");
+        pings.emitted(id, now);
+        assert!(pings.answered([9; 8], now).is_none());
+        let answer = pings.answered(id.to_be_bytes(), now + MS).unwrap();
+        assert_eq!((answer.id, answer.purpose, answer.rtt), (id, Purpose::User, MS));
+        assert!(pings.answered(id.to_be_bytes(), now).is_none());
+    }
+}

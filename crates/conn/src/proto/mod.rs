@@ -1,0 +1,38 @@
+//! The engine, sans-IO: everything HTTP/2 knows about a connection, as a deterministic state machine.
+//!
+//! From the leaves up: [`error`], [`config`], `flow` (the only owner of window arithmetic), `queue`, `half`
+//! (the two half-machines of a stream), `streams`, `schedule`, `state`; above them `recv` (one function per
+//! inbound frame), `send` (builds the next flight), and [`connection`], the public contract.
+
+mod abuse;
+mod closed;
+mod config;
+mod connect;
+mod connection;
+mod error;
+mod event;
+mod flow;
+mod goaway;
+mod half;
+mod keepalive;
+mod queue;
+mod recv;
+mod schedule;
+mod send;
+mod settings;
+mod state;
+mod stats;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod timer;
+mod transmit;
+
+pub use config::Config;
+pub use connect::{Misuse, Request, Response};
+pub use connection::Connection;
+pub use error::{ConnectionError, Flood, OpenError, StreamError, Timeout, Violation};
+pub use event::{Event, Read};
+pub use stats::Stats;
+pub use streams::StreamKey;
+pub use transmit::Transmit;

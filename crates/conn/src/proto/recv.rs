@@ -1,0 +1,492 @@
+//! What each inbound frame does: one function per frame.
+//!
+//! Called by `connection` with frames that are well formed by themselves. A function returns the fault that
+//! it found and leaves it to the caller to end the stream or the connection. Sends nothing: replies are queued.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use hbone_frame::hpack::Verdict;
+use hbone_frame::{
+    DEFAULT_WINDOW, DataPiece, ErrorCode, Fields, Frame, HeaderBlock, Priority, Settings, Side, StreamId,
+};
+
+use super::closed::Ending;
+use super::connect::{Request, Response, judge_trailers};
+use super::error::Violation;
+use super::event::Event;
+use super::flow::{Exceeded, Overflow};
+use super::goaway::Raised;
+use super::half::{ANY_LENGTH, RecvState};
+use super::keepalive::Purpose;
+use super::settings::{self, Change};
+use super::state::{Control, Fault, State};
+use super::streams::{Failure, Stream, StreamKey};
+use super::timer::Timer;
+
+/// Informational responses that a stream may have (CVE class: endless 1xx).
+const MOST_INFORMATIONAL: u8 = 16;
+
+/// Takes one frame.
+pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(), Fault> {
+    if !state.peer.known && !matches!(frame, Frame::Settings(_)) {
+        // RFC 9113 3.4: the preface of both sides ends with SETTINGS, the first frame.
+        return Err(Fault::Connection(Violation::FirstFrameNotSettings));
+    }
+    match frame {
+        Frame::Data(piece) => data(state, now, piece),
+        Frame::Headers(block) => headers(state, now, block),
+        Frame::Priority { stream, priority } => prioritised(state, now, stream, priority),
+        Frame::Reset { stream, code } => reset(state, now, stream, code),
+        Frame::Settings(settings) => settings_of_peer(state, now, &settings),
+        Frame::SettingsAck => settings_ack(state, now),
+        // RFC 9113 6.6: a server takes none; a client that has sent ENABLE_PUSH 0 takes none.
+        Frame::PushPromise { .. } => Err(Fault::Connection(Violation::PushPromise)),
+        Frame::Ping { ack, payload } => ping(state, now, ack, payload),
+        Frame::Goaway { last, code, debug } => goaway(state, last, code, debug),
+        Frame::WindowUpdate { stream: None, increment } => connection_credit(state, now, increment),
+        Frame::WindowUpdate { stream: Some(id), increment } => stream_credit(state, now, id, increment),
+        Frame::PriorityUpdate { .. } if state.side == Side::Client => {
+            Err(Fault::Connection(Violation::PriorityUpdateFromServer))
+        }
+        // A hint (RFC 9218 7.1); nothing is kept of it. Unknown frames are ignored (RFC 9113 5.5).
+        Frame::PriorityUpdate { .. } | Frame::Unknown { .. } => state.glitch(now),
+    }
+}
+
+/// Which stream a frame is for.
+enum Target {
+    Live(StreamKey),
+    /// It has ended; how, if that is remembered.
+    Closed(Option<Ending>),
+    /// Nobody has opened it.
+    Idle,
+}
+
+fn target(state: &State, id: StreamId) -> Target {
+    match state.streams.find(id) {
+        Some(key) if state.streams.get(key).is_some_and(|stream| !stream.is_closed()) => Target::Live(key),
+        Some(_) => Target::Closed(state.closed.recall(id)),
+        None if is_idle(state, id) => Target::Idle,
+        None => Target::Closed(state.closed.recall(id)),
+    }
+}
+
+/// «idle» of RFC 9113 5.1: above every stream that its side has opened.
+fn is_idle(state: &State, id: StreamId) -> bool {
+    if id.initiator() == state.side {
+        state.next_id.is_some_and(|next| id >= next)
+    } else {
+        Some(id) > state.last_peer_id
+    }
+}
+
+fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> {
+    let id = piece.stream;
+    // RFC 9113 6.1, 6.9.1: the whole frame counts, for the connection whatever has become of the stream.
+    state
+        .recv_window
+        .receive(piece.charge)
+        .map_err(|Exceeded| Fault::Connection(Violation::ConnectionWindow))?;
+    // The connection's credit returns on receipt, so that no stream can hold it.
+    state.recv_window.release(piece.overhead + piece.data.len() as u32);
+    let key = match target(state, id) {
+        Target::Live(key) => key,
+        Target::Idle => return Err(Fault::Connection(Violation::IdleStream)),
+        Target::Closed(ending) => return late_data(state, now, &piece, ending),
+    };
+    if piece.charge == 0 && piece.first && !piece.end_stream {
+        state.glitch(now)?;
+    }
+    state.stats.data_received += piece.data.len() as u64;
+    if state.path.data(piece.data.len(), now)
+        && state.config.window_tuning
+        && state.ping(Purpose::Sample).is_some()
+    {
+        state.path.sample_begins();
+    }
+    let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
+    let ended = stream_data(stream, piece).map_err(|violation| Fault::Stream(id, violation))?;
+    if std::mem::take(&mut stream.recv.wants_data) {
+        state.events.push_back(Event::Readable(key));
+    }
+    if ended {
+        state.settle(key);
+    }
+    Ok(())
+}
+
+/// A piece for a stream that is not closed. `true` when the peer's direction has ended with it.
+fn stream_data(stream: &mut Stream, piece: DataPiece) -> Result<bool, Violation> {
+    match stream.recv.state {
+        RecvState::Open => {}
+        RecvState::Head => return Err(Violation::DataBeforeHead),
+        RecvState::Finished => return Err(Violation::HalfClosed),
+        RecvState::Failed => return Ok(false),
+    }
+    stream.recv.window.receive(piece.charge).map_err(|Exceeded| Violation::StreamWindow)?;
+    stream.recv.window.release(piece.overhead);
+    if !stream.recv.count(piece.data.len()) {
+        return Err(Violation::ContentLength);
+    }
+    stream.recv.queue.push(piece.data);
+    if !piece.end_stream {
+        return Ok(false);
+    }
+    if !stream.recv.may_end() {
+        return Err(Violation::ContentLength);
+    }
+    stream.recv.state = RecvState::Finished;
+    Ok(true)
+}
+
+/// DATA on a closed stream: tolerated after our own reset, else refused once per frame (RFC 9113 5.1).
+fn late_data(
+    state: &mut State,
+    now: Instant,
+    piece: &DataPiece,
+    ending: Option<Ending>,
+) -> Result<(), Fault> {
+    if ending == Some(Ending::ByUs) {
+        if piece.end_stream {
+            state.closed.ended_by_peer(piece.stream);
+        }
+        return Ok(());
+    }
+    if !piece.first {
+        return Ok(());
+    }
+    state.glitch(now)?;
+    Err(Fault::Stream(piece.stream, Violation::ClosedStream))
+}
+
+fn headers(state: &mut State, now: Instant, block: HeaderBlock) -> Result<(), Fault> {
+    let id = block.stream;
+    // RFC 9113 4.3: every block is decoded, for the sake of the table, whatever becomes of it.
+    let mut fields = Fields::with_capacity(8, block.block.len() * 2);
+    let verdict = state
+        .hpack_in
+        .decode(&block.block, &state.limits, &mut fields)
+        .map_err(|error| Fault::Connection(Violation::Compression(error)))?;
+    let found = target(state, id);
+    if let Target::Idle = found {
+        // RFC 9113 5.1.1: only the peer's parity opens streams, and only towards a server.
+        if id.initiator() == state.side {
+            return Err(Fault::Connection(Violation::IdleStream));
+        }
+        if state.side == Side::Client {
+            return Err(Fault::Connection(Violation::StreamParity));
+        }
+        state.last_peer_id = Some(id);
+    }
+    if block.priority.is_some_and(|priority| priority.depends_on(id)) {
+        return Err(Fault::Stream(id, Violation::SelfDependency));
+    }
+    match found {
+        Target::Idle => new_stream(state, now, id, fields, verdict, block.end_stream),
+        Target::Live(key) => more_headers(state, now, key, fields, verdict, block.end_stream),
+        Target::Closed(Some(Ending::ByUs)) => {
+            if block.end_stream {
+                state.closed.ended_by_peer(id);
+            }
+            Ok(())
+        }
+        Target::Closed(Some(Ending::ByPeer)) => Err(Fault::Connection(Violation::ClosedStream)),
+        Target::Closed(None) => Err(Fault::Connection(Violation::StreamIdFell)),
+    }
+}
+
+/// HEADERS that open a stream of the peer.
+fn new_stream(
+    state: &mut State,
+    now: Instant,
+    id: StreamId,
+    fields: Fields,
+    verdict: Verdict,
+    end: bool,
+) -> Result<(), Fault> {
+    if state.goaway.refuses(id) {
+        // RFC 9113 6.8: beyond the last stream of our GOAWAY: ignored, the peer knows.
+        state.closed.remember(id, Ending::ByUs);
+        return Ok(());
+    }
+    let limit = state.config.max_concurrent_streams as usize;
+    // A stream holds its slot until the application has let go of it; a short delay of that is no fault.
+    if state.streams.active(state.side.peer()) >= limit || state.streams.len() >= 2 * limit + 16 {
+        return refuse(state, now, id);
+    }
+    if verdict == Verdict::TooLarge {
+        state.abuse.provoked_reset(now)?;
+        state.stats.stream_violations += 1;
+        state.closed.remember(id, if end { Ending::ByPeer } else { Ending::ByUs });
+        return Ok(state.reply(Control::TooLarge { id, ended: end })?);
+    }
+    let blame = |violation| Fault::Stream(id, violation);
+    let request = Request::from_fields(fields).map_err(blame)?;
+    if request.protocol().is_some() && !state.config.enable_connect_protocol {
+        return Err(blame(Violation::ProtocolNotEnabled));
+    }
+    // RFC 9113 8.5: on a tunnel content-length means nothing.
+    let expected = if request.is_connect() { None } else { request.content_length().map_err(blame)? };
+    if end && expected.unwrap_or(0) != 0 {
+        return Err(blame(Violation::ContentLength));
+    }
+    let stream = state.add_stream(id);
+    stream.send.head_sent = false;
+    stream.is_connect = request.is_connect();
+    stream.is_head = request.method() == b"HEAD";
+    stream.recv.expected = expected.unwrap_or(ANY_LENGTH);
+    stream.recv.state = if end { RecvState::Finished } else { RecvState::Open };
+    let key = stream.key;
+    state.stats.streams_accepted += 1;
+    state.events.push_back(Event::Incoming { key, request, end });
+    Ok(())
+}
+
+/// More streams than announced (RFC 9113 5.1.2): refused, safe to retry.
+fn refuse(state: &mut State, now: Instant, id: StreamId) -> Result<(), Fault> {
+    // Before the peer has acknowledged our SETTINGS it cannot know the limit.
+    if state.settings_acknowledged {
+        state.abuse.provoked_reset(now)?;
+    }
+    state.stats.streams_refused += 1;
+    state.stats.resets_sent += 1;
+    state.closed.remember(id, Ending::ByUs);
+    Ok(state.reply(Control::Reset(id, ErrorCode::REFUSED_STREAM))?)
+}
+
+/// HEADERS on a stream that is open: the answer to it, or its trailers.
+fn more_headers(
+    state: &mut State,
+    now: Instant,
+    key: StreamKey,
+    fields: Fields,
+    verdict: Verdict,
+    end: bool,
+) -> Result<(), Fault> {
+    let blame = |violation| Fault::Stream(key.id(), violation);
+    let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
+    match stream.recv.state {
+        RecvState::Failed => return Ok(()),
+        RecvState::Finished => return Err(blame(Violation::HalfClosed)),
+        RecvState::Head if verdict == Verdict::TooLarge => {
+            return Err(blame(Violation::HeaderListTooLarge));
+        }
+        RecvState::Head => {
+            let response = Response::from_fields(fields).map_err(blame)?;
+            return answer(state, now, key, response, end);
+        }
+        // RFC 9113 8.5: on a tunnel only DATA and stream management follow.
+        RecvState::Open if stream.is_connect => return Err(blame(Violation::HeadersOnTunnel)),
+        RecvState::Open => {}
+    }
+    if !end {
+        return Err(blame(Violation::TrailersWithoutEnd));
+    }
+    if verdict == Verdict::TooLarge {
+        return Err(blame(Violation::HeaderListTooLarge));
+    }
+    judge_trailers(&fields).map_err(blame)?;
+    if !stream.recv.may_end() {
+        return Err(blame(Violation::ContentLength));
+    }
+    stream.recv.state = RecvState::Finished;
+    stream.recv.wants_data = false;
+    state.events.push_back(Event::Readable(key));
+    state.settle(key);
+    Ok(())
+}
+
+/// A response to a stream of ours, informational or final.
+fn answer(
+    state: &mut State,
+    now: Instant,
+    key: StreamKey,
+    response: Response,
+    end: bool,
+) -> Result<(), Fault> {
+    let blame = |violation| Fault::Stream(key.id(), violation);
+    let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
+    let status = response.status();
+    if response.is_informational() {
+        stream.recv.informational += 1;
+        // RFC 9113 8.1, 8.6: no END_STREAM with it, and 101 does not exist here.
+        if end || status == 101 || stream.recv.informational > MOST_INFORMATIONAL {
+            return Err(blame(Violation::Informational));
+        }
+        return state.glitch(now);
+    }
+    let tunnel = stream.is_connect && (200..300).contains(&status);
+    stream.recv.expected = if tunnel {
+        ANY_LENGTH
+    } else if stream.is_head || matches!(status, 204 | 304) {
+        0
+    } else {
+        response.content_length().map_err(blame)?.unwrap_or(ANY_LENGTH)
+    };
+    if end && !stream.recv.may_end() {
+        return Err(blame(Violation::ContentLength));
+    }
+    stream.answered = true;
+    stream.recv.state = if end { RecvState::Finished } else { RecvState::Open };
+    state.events.push_back(Event::Response { key, response, end });
+    if end {
+        state.settle(key);
+    }
+    Ok(())
+}
+
+/// PRIORITY is deprecated and changes nothing (RFC 9113 5.3.2), but it costs.
+fn prioritised(state: &mut State, now: Instant, id: StreamId, priority: Priority) -> Result<(), Fault> {
+    state.glitch(now)?;
+    if priority.depends_on(id) && !is_idle(state, id) {
+        return Err(Fault::Stream(id, Violation::SelfDependency));
+    }
+    Ok(())
+}
+
+fn reset(state: &mut State, now: Instant, id: StreamId, code: ErrorCode) -> Result<(), Fault> {
+    state.stats.resets_received += 1;
+    match target(state, id) {
+        Target::Idle => Err(Fault::Connection(Violation::IdleStream)),
+        Target::Closed(Some(Ending::ByUs)) => {
+            state.closed.ended_by_peer(id);
+            Ok(())
+        }
+        Target::Closed(_) => state.glitch(now),
+        Target::Live(key) => {
+            let early =
+                id.initiator() != state.side && state.streams.get(key).is_some_and(|stream| !stream.answered);
+            state.abuse.reset(now, early)?;
+            // RFC 9113 8.7: REFUSED_STREAM says that nothing was processed.
+            state.fail(key, Failure::Reset(code));
+            Ok(())
+        }
+    }
+}
+
+fn settings_of_peer(state: &mut State, now: Instant, settings: &Settings) -> Result<(), Fault> {
+    state.abuse.settings(now)?;
+    // RFC 9113 6.5.3: in the order in which they appear.
+    for (id, value) in settings.iter() {
+        match state.peer.apply(state.side, id, value).map_err(Fault::Connection)? {
+            Change::None => {}
+            Change::TableSize(octets) => state.hpack_out.set_max_table_size(octets),
+            Change::InitialWindow(octets) => initial_window(state, octets)?,
+            Change::Streams => state.openable(),
+        }
+    }
+    if !state.peer.known {
+        state.peer.known = true;
+        state.timers.stop(Timer::Handshake);
+        state.events.push_back(Event::Established);
+        state.openable();
+    }
+    Ok(state.reply(Control::SettingsAck)?)
+}
+
+/// SETTINGS_INITIAL_WINDOW_SIZE moves every stream's window at once (RFC 9113 6.9.2): windows are offsets to
+/// it, so that only a growing one has streams to look at, for an overflow and for those that it sets free.
+fn initial_window(state: &mut State, octets: u32) -> Result<(), Fault> {
+    let grows = octets > state.peer.initial_window;
+    state.peer.initial_window = octets;
+    if !grows {
+        return Ok(());
+    }
+    if state.streams.iter().any(|stream| !stream.send.window.fits(octets)) {
+        return Err(Fault::Connection(Violation::WindowOverflow));
+    }
+    for key in state.streams.keys() {
+        state.unblock(key);
+    }
+    Ok(())
+}
+
+fn settings_ack(state: &mut State, now: Instant) -> Result<(), Fault> {
+    let Some(sent) = state.settings_sent.take() else {
+        return Err(Fault::Connection(Violation::UnexpectedSettingsAck));
+    };
+    state.timers.stop(Timer::SettingsAck);
+    state.path.round_trip(now.saturating_duration_since(sent));
+    // From here on the peer goes by our values, also by those below the defaults.
+    let before = settings::initial_receive_window(&state.config, false);
+    state.settings_acknowledged = true;
+    let excess = before - settings::initial_receive_window(&state.config, true);
+    if excess > 0 {
+        for key in state.streams.keys() {
+            if let Some(stream) = state.streams.get_mut(key) {
+                stream.recv.window.shrink(excess);
+            }
+        }
+    }
+    if state.config.header_table_size < 4096 {
+        state.hpack_in.set_max_table_size(state.config.header_table_size as usize);
+    }
+    Ok(())
+}
+
+fn ping(state: &mut State, now: Instant, ack: bool, payload: [u8; 8]) -> Result<(), Fault> {
+    if !ack {
+        state.abuse.ping(now)?;
+        return Ok(state.reply(Control::Pong(payload))?);
+    }
+    let Some(answered) = state.pings.answered(payload, now) else { return state.glitch(now) };
+    state.path.round_trip(answered.rtt);
+    match answered.purpose {
+        Purpose::User => state.events.push_back(Event::Pong { id: answered.id, rtt: answered.rtt }),
+        Purpose::Sample => {
+            state.path.sample_ends(answered.rtt, now);
+        }
+        Purpose::Drain => state.finish_drain(ErrorCode::NO_ERROR, String::new()),
+        Purpose::Keepalive => {}
+    }
+    Ok(())
+}
+
+fn goaway(state: &mut State, last: Option<StreamId>, code: ErrorCode, debug: Bytes) -> Result<(), Fault> {
+    state
+        .goaway
+        .receive(last, code, debug.clone())
+        .map_err(|Raised| Fault::Connection(Violation::GoawayRaised))?;
+    // RFC 9113 6.8: streams above the last one were not and will not be processed.
+    for key in state.streams.keys() {
+        if key.id().initiator() == state.side && Some(key.id()) > last {
+            state.fail(key, Failure::Goaway);
+        }
+    }
+    state.openable();
+    state.events.push_back(Event::Goaway { code, debug });
+    Ok(())
+}
+
+fn connection_credit(state: &mut State, now: Instant, increment: u32) -> Result<(), Fault> {
+    update_is_earned(state, now)?;
+    state
+        .send_window
+        .add(DEFAULT_WINDOW, increment)
+        .map_err(|Overflow| Fault::Connection(Violation::WindowOverflow))
+}
+
+fn stream_credit(state: &mut State, now: Instant, id: StreamId, increment: u32) -> Result<(), Fault> {
+    let key = match target(state, id) {
+        Target::Idle => return Err(Fault::Connection(Violation::IdleStream)),
+        // RFC 9113 5.1: may come for a while after the end, and is ignored.
+        Target::Closed(_) => return update_is_earned(state, now),
+        Target::Live(key) => key,
+    };
+    update_is_earned(state, now)?;
+    let initial = state.peer.initial_window;
+    let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
+    stream
+        .send
+        .window
+        .add(initial, increment)
+        .map_err(|Overflow| Fault::Stream(id, Violation::WindowOverflow))?;
+    state.unblock(key);
+    Ok(())
+}
+
+/// WINDOW_UPDATE that our DATA has earned is free; the rest is counted.
+fn update_is_earned(state: &mut State, now: Instant) -> Result<(), Fault> {
+    if state.abuse.window_update_is_earned() { Ok(()) } else { state.glitch(now) }
+}

@@ -1,0 +1,238 @@
+//! Builds the next flight: the only place where frames are formed and windows are spent.
+//!
+//! Control frames first, then credit, heads, and DATA: streams that were idle before busy ones, those in turn.
+//! A DATA frame is formed here and nowhere else, of what is queued, both windows, the peer's frame size and the
+//! quantum, whichever is least; what stands in the flight is committed, so no credit ever has to be returned.
+
+use std::time::Instant;
+
+use hbone_frame::{DEFAULT_WINDOW, ErrorCode, Fields, PREFACE, StreamId, encode};
+
+use super::error::ConnectionError;
+use super::event::Event;
+use super::flow::Increment;
+use super::half::{Place, RecvState, SendState};
+use super::settings;
+use super::state::{Control, HeadOut, Phase, State};
+use super::streams::{Stream, StreamKey};
+use super::timer::Timer;
+use super::transmit::Transmit;
+
+/// Appends what is to be sent now. `false` when that is nothing.
+pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> bool {
+    if !out.is_empty() || matches!(state.phase, Phase::Ended(_)) {
+        return false;
+    }
+    if std::mem::take(&mut state.preface_due) {
+        out.scratch().extend_from_slice(PREFACE);
+    }
+    while let Some(frame) = state.control.pop_front() {
+        control(state, now, frame, out);
+    }
+    if state.is_open() {
+        credit(state, out);
+        heads(state, out);
+        out.commit();
+        data(state, out);
+        state.end_if_drained();
+        while let Some(frame) = state.control.pop_front() {
+            control(state, now, frame, out);
+        }
+    }
+    out.commit();
+    if let Phase::Ending(error) = &state.phase {
+        state.phase = Phase::Ended(error.clone());
+    }
+    state.stats.octets_sent += out.len() as u64;
+    !out.is_empty()
+}
+
+/// Whether `flight` would find something, as far as that can be told cheaply.
+pub(super) fn is_due(state: &State) -> bool {
+    match state.phase {
+        Phase::Ended(_) => false,
+        Phase::Ending(_) => true,
+        Phase::Open => {
+            state.preface_due
+                || !state.control.is_empty()
+                || !state.heads.is_empty()
+                || !state.credit.is_empty()
+                || state.recv_window.update_due()
+                || state.schedule.is_ready(state.send_window.available(DEFAULT_WINDOW) > 0)
+        }
+    }
+}
+
+fn control(state: &mut State, now: Instant, frame: Control, out: &mut Transmit) {
+    match frame {
+        Control::Settings => {
+            encode::settings(&settings::announcement(&state.config, state.side), out.scratch());
+            state.settings_sent = Some(now);
+            state.timers.set(Timer::SettingsAck, now + state.config.handshake_timeout);
+        }
+        Control::SettingsAck => encode::settings_ack(out.scratch()),
+        Control::Ping(id) => {
+            encode::ping(false, id.to_be_bytes(), out.scratch());
+            state.pings.emitted(id, now);
+        }
+        Control::Pong(payload) => encode::ping(true, payload, out.scratch()),
+        Control::Reset(id, code) => encode::reset(id, code, out.scratch()),
+        Control::TooLarge { id, ended } => {
+            let fields: Fields = [(":status", "431")].into_iter().collect();
+            head(state, id, &fields, true, out);
+            if !ended {
+                encode::reset(id, ErrorCode::NO_ERROR, out.scratch());
+            }
+        }
+        Control::Goaway { last, code, debug } => {
+            encode::goaway(last, code, debug.as_bytes(), out.scratch());
+        }
+    }
+}
+
+/// Credit rides in front of what is sent anyway; alone it leaves once half a window is due.
+fn credit(state: &mut State, out: &mut Transmit) {
+    if state.recv_window.update_due()
+        && let Some(Increment(octets)) = state.recv_window.announce()
+    {
+        encode::window_update(None, octets, out.scratch());
+    }
+    while let Some(key) = state.credit.pop_front() {
+        let Some(stream) = state.streams.get_mut(key) else { continue };
+        stream.recv.credit_listed = false;
+        if stream.recv.state == RecvState::Open
+            && let Some(Increment(octets)) = stream.recv.window.announce()
+        {
+            encode::window_update(Some(key.id()), octets, out.scratch());
+        }
+    }
+}
+
+fn heads(state: &mut State, out: &mut Transmit) {
+    while let Some(HeadOut { key, fields, end }) = state.heads.pop_front() {
+        let Some(stream) = state.streams.get_mut(key) else { continue };
+        if stream.send.state == SendState::Failed {
+            continue;
+        }
+        stream.send.head_sent = true;
+        if end {
+            stream.send.state = SendState::Finished;
+        }
+        head(state, key.id(), &fields, end, out);
+        if end {
+            after_end(state, key);
+        } else {
+            state.enlist(key);
+        }
+    }
+}
+
+fn head(state: &mut State, id: StreamId, fields: &Fields, end: bool, out: &mut Transmit) {
+    let mut block = std::mem::take(&mut state.block);
+    block.clear();
+    state.hpack_out.encode(fields, &mut block);
+    encode::headers(id, end, &block, state.peer.max_frame_size, out.scratch());
+    state.block = block;
+}
+
+fn data(state: &mut State, out: &mut Transmit) {
+    while out.len() < state.config.flight {
+        let credit = state.send_window.available(DEFAULT_WINDOW);
+        let alone = state.schedule.is_alone();
+        let Some(key) = state.schedule.next(credit > 0) else { break };
+        let Some(stream) = state.streams.get_mut(key) else { continue };
+        if !stream.send.has_work() {
+            stream.send.place = Place::Nowhere;
+            continue;
+        }
+        let room = state.config.flight.saturating_sub(out.len());
+        let turn = if alone { room } else { state.config.quantum.min(room) };
+        let turn = turn.min(usize::try_from(credit).unwrap_or(0));
+        let initial = state.peer.initial_window;
+        let (sent, frames) = stream_data(stream, turn, initial, state.peer.max_frame_size, out);
+        state.send_window.spend(sent);
+        state.stats.data_sent += sent as u64;
+        state.stats.data_frames_sent += frames;
+        for _ in 0..frames {
+            state.abuse.data_sent();
+        }
+        after_turn(state, key, initial);
+    }
+}
+
+/// One stream's turn: at most `turn` octets in frames of the peer's size. Returns octets and frames.
+fn stream_data(
+    stream: &mut Stream,
+    turn: usize,
+    initial: u32,
+    max_frame_size: u32,
+    out: &mut Transmit,
+) -> (usize, u64) {
+    let id = stream.key.id();
+    let mut left = turn.min(stream.send.sendable(initial));
+    let (mut sent, mut frames) = (0, 0);
+    loop {
+        let length = left.min(max_frame_size as usize);
+        let end = stream.send.state == SendState::Finishing && stream.send.queue.len() == length;
+        if length == 0 && !end {
+            break;
+        }
+        encode::data_head(id, length as u32, end, out.scratch());
+        out.commit();
+        let mut missing = length;
+        while let Some(piece) = stream.send.queue.pop(missing) {
+            missing -= piece.len();
+            out.payload(piece);
+        }
+        stream.send.window.spend(length);
+        sent += length;
+        left -= length;
+        frames += 1;
+        if end {
+            stream.send.state = SendState::Finished;
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    (sent, frames)
+}
+
+/// After a turn: back into the schedule, or waiting for credit, or over.
+fn after_turn(state: &mut State, key: StreamKey, initial: u32) {
+    let room = state.config.send_queue;
+    let Some(stream) = state.streams.get_mut(key) else { return };
+    stream.send.place = Place::Nowhere;
+    if stream.send.wants_room && stream.send.queue.len() <= room / 2 {
+        stream.send.wants_room = false;
+        state.events.push_back(Event::Writable(key));
+    }
+    if stream.send.state == SendState::Finished {
+        return after_end(state, key);
+    }
+    if !stream.send.has_work() {
+        return;
+    }
+    if stream.send.sendable(initial) == 0 && !stream.send.queue.is_empty() {
+        stream.send.place = Place::Blocked;
+    } else {
+        state.schedule.again(stream);
+    }
+}
+
+/// END_STREAM has left: the other direction is reset if the application did not want it.
+fn after_end(state: &mut State, key: StreamKey) {
+    let unwanted = state.streams.get(key).and_then(|stream| stream.reset_after);
+    if let Some(code) = unwanted {
+        state.reset(key, code, super::streams::Failure::Cancelled(code));
+    }
+    state.settle(key);
+}
+
+/// The end of a connection for which no frame has to be sent any more.
+pub(super) fn is_finished(state: &State) -> Option<&ConnectionError> {
+    match &state.phase {
+        Phase::Ended(error) => Some(error),
+        Phase::Open | Phase::Ending(_) => None,
+    }
+}

@@ -1,0 +1,399 @@
+//! Everything a connection remembers, and the few operations that more than one part of it needs.
+//!
+//! `recv`, `send` and `connection` work on this; it emits no frames and parses none. A stream fails, ends and
+//! leaves its slot here and nowhere else; the connection itself ends here.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use hbone_frame::hpack;
+use hbone_frame::{DEFAULT_WINDOW, Decoder, DecoderConfig, ErrorCode, Fields, Side, StreamId};
+
+use super::abuse::{Abuse, REPLIES_END, REPLIES_PAUSE};
+use super::closed::{ClosedStreams, Ending};
+use super::config::Config;
+use super::error::{ConnectionError, Flood, StreamError, Violation};
+use super::event::Event;
+use super::flow::{ReceiveWindow, SendWindow};
+use super::goaway::{Goaway, Sent};
+use super::half::{Place, RecvState};
+use super::keepalive::{Path, Pings, Purpose};
+use super::schedule::Schedule;
+use super::settings::{self, PeerSettings};
+use super::stats::Stats;
+use super::streams::{Failure, Stream, StreamKey, Streams};
+use super::timer::{Timer, Timers};
+
+/// A frame that waits to be sent before any DATA.
+#[derive(Debug)]
+pub(super) enum Control {
+    Settings,
+    SettingsAck,
+    Ping(u64),
+    Pong([u8; 8]),
+    Reset(StreamId, ErrorCode),
+    /// 431 for a request whose header list was too large; then, unless the peer has ended, a reset.
+    TooLarge {
+        id: StreamId,
+        ended: bool,
+    },
+    Goaway {
+        last: Option<StreamId>,
+        code: ErrorCode,
+        debug: String,
+    },
+}
+
+/// A head that waits to be sent.
+pub(super) struct HeadOut {
+    pub(super) key: StreamKey,
+    pub(super) fields: Fields,
+    pub(super) end: bool,
+}
+
+/// Where the connection stands as a whole.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// In use; it may be draining.
+    Open,
+    /// It has ended for the application; its last frames are to be sent.
+    Ending(ConnectionError),
+    /// Nothing is to be sent any more.
+    Ended(ConnectionError),
+}
+
+/// A fault of the peer, with the part of the connection that it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Connection(Violation),
+    Stream(StreamId, Violation),
+}
+
+impl From<Flood> for Fault {
+    fn from(flood: Flood) -> Self {
+        Self::Connection(Violation::Flood(flood))
+    }
+}
+
+pub(super) struct State {
+    pub(super) side: Side,
+    pub(super) config: Config,
+    pub(super) phase: Phase,
+    pub(super) streams: Streams,
+    pub(super) schedule: Schedule,
+    pub(super) closed: ClosedStreams,
+    /// The identifier of the next stream that we open; `None` once they are used up.
+    pub(super) next_id: Option<StreamId>,
+    /// The highest stream that the peer has opened.
+    pub(super) last_peer_id: Option<StreamId>,
+
+    pub(super) decoder: Decoder,
+    pub(super) hpack_in: hpack::Decoder,
+    pub(super) hpack_out: hpack::Encoder,
+    pub(super) limits: hpack::Limits,
+
+    pub(super) peer: PeerSettings,
+    /// When our SETTINGS left, until they are acknowledged.
+    pub(super) settings_sent: Option<Instant>,
+    pub(super) settings_acknowledged: bool,
+    pub(super) preface_due: bool,
+
+    pub(super) send_window: SendWindow,
+    pub(super) recv_window: ReceiveWindow,
+    pub(super) control: VecDeque<Control>,
+    pub(super) heads: VecDeque<HeadOut>,
+    /// Streams with credit worth a WINDOW_UPDATE.
+    pub(super) credit: VecDeque<StreamKey>,
+    /// Scratch for one encoded header block.
+    pub(super) block: Vec<u8>,
+
+    pub(super) goaway: Goaway,
+    pub(super) pings: Pings,
+    pub(super) path: Path,
+    pub(super) abuse: Abuse,
+    pub(super) timers: Timers,
+    pub(super) last_received: Instant,
+    pub(super) events: VecDeque<Event>,
+    /// `open` was refused for want of a slot: somebody waits for `Event::Openable`.
+    pub(super) wants_slot: bool,
+    pub(super) stats: Stats,
+}
+
+impl State {
+    pub(super) fn new(side: Side, config: Config, now: Instant) -> Self {
+        let mut decoder = Decoder::new(DecoderConfig {
+            max_frame_size: settings::max_frame_size(&config),
+            max_header_block: config.max_header_list_size as usize * 2,
+            ..DecoderConfig::default()
+        });
+        if side == Side::Server {
+            decoder.expect_preface();
+        }
+        let mut recv_window = ReceiveWindow::new(DEFAULT_WINDOW);
+        recv_window.grow(config.connection_window_size);
+        let mut timers = Timers::default();
+        timers.set(Timer::Handshake, now + config.handshake_timeout);
+        if let Some(interval) = config.keepalive_interval {
+            timers.set(Timer::Keepalive, now + interval);
+        }
+        if let Some(idle) = config.idle_timeout {
+            timers.set(Timer::Idle, now + idle);
+        }
+        Self {
+            side,
+            phase: Phase::Open,
+            streams: Streams::default(),
+            schedule: Schedule::default(),
+            closed: ClosedStreams::default(),
+            next_id: Some(side.first_stream()),
+            last_peer_id: None,
+            decoder,
+            hpack_in: hpack::Decoder::new(config.header_table_size.max(4096) as usize),
+            hpack_out: hpack::Encoder::new(config.header_table_size as usize),
+            limits: hpack::Limits {
+                list_size: config.max_header_list_size as usize,
+                fields: config.max_header_fields,
+                ..hpack::Limits::default()
+            },
+            peer: PeerSettings::new(),
+            settings_sent: None,
+            settings_acknowledged: false,
+            preface_due: side == Side::Client,
+            send_window: SendWindow::default(),
+            recv_window,
+            control: VecDeque::from([Control::Settings]),
+            heads: VecDeque::new(),
+            credit: VecDeque::new(),
+            block: Vec::new(),
+            goaway: Goaway::new(),
+            pings: Pings::default(),
+            path: Path::new(config.initial_window_size, config.max_window_size),
+            abuse: Abuse::new(now),
+            timers,
+            last_received: now,
+            events: VecDeque::new(),
+            wants_slot: false,
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Why the connection has ended, if it has.
+    pub(super) fn ended(&self) -> Option<&ConnectionError> {
+        match &self.phase {
+            Phase::Open => None,
+            Phase::Ending(error) | Phase::Ended(error) => Some(error),
+        }
+    }
+
+    /// Whether the peer's replies are taken so slowly that reading on would only queue more.
+    pub(super) fn replies_pile_up(&self) -> bool {
+        self.control.len() >= REPLIES_PAUSE
+    }
+
+    /// Queues a frame that the peer has provoked.
+    pub(super) fn reply(&mut self, control: Control) -> Result<(), Flood> {
+        if self.control.len() >= REPLIES_END {
+            return Err(Flood::Replies);
+        }
+        self.control.push_back(control);
+        Ok(())
+    }
+
+    /// Counts a legal frame without effect. At three quarters of the budget the connection drains.
+    pub(super) fn glitch(&mut self, now: Instant) -> Result<(), Fault> {
+        self.stats.glitches += 1;
+        if self.abuse.glitch(now)? {
+            self.begin_drain();
+        }
+        Ok(())
+    }
+
+    /// What a call on a failed or unknown stream reports.
+    pub(super) fn failure(&self, key: StreamKey) -> StreamError {
+        let failure = self.streams.get(key).and_then(|stream| stream.failure);
+        match (failure, self.ended()) {
+            (Some(Failure::Reset(code)), _) => StreamError::Reset(code),
+            (Some(Failure::Cancelled(code)), _) => StreamError::Cancelled(code),
+            (Some(Failure::Protocol(violation)), _) => StreamError::Protocol(violation),
+            (Some(Failure::Goaway), _) => StreamError::Goaway,
+            (Some(Failure::Connection), Some(error)) => StreamError::Connection(error.clone()),
+            (Some(Failure::Connection) | None, _) => StreamError::Finished,
+        }
+    }
+
+    /// Whether the application could open a stream now, as far as the peer's limit goes.
+    pub(super) fn open_slots(&self) -> usize {
+        let limit = self.peer.max_streams.unwrap_or(self.config.assumed_peer_streams);
+        (limit as usize).saturating_sub(self.streams.active(self.side))
+    }
+
+    /// Tells a waiting opener to try again.
+    pub(super) fn openable(&mut self) {
+        if std::mem::take(&mut self.wants_slot) {
+            self.events.push_back(Event::Openable);
+        }
+    }
+
+    /// Takes a slot; a connection with a stream is not idle.
+    pub(super) fn add_stream(&mut self, id: StreamId) -> &mut Stream {
+        self.timers.stop(Timer::Idle);
+        let window = settings::initial_receive_window(&self.config, self.settings_acknowledged);
+        self.streams.insert(id, window)
+    }
+
+    /// Ends both directions of a stream that are not over. Octets that came before a clean end stay readable.
+    pub(super) fn fail(&mut self, key: StreamKey, failure: Failure) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        if stream.is_closed() {
+            return;
+        }
+        stream.failure.get_or_insert(failure);
+        if !stream.send.is_over() {
+            stream.send.fail();
+        }
+        if !stream.recv.is_over() {
+            stream.recv.fail();
+        }
+        if !stream.released {
+            self.events.push_back(Event::Readable(key));
+            self.events.push_back(Event::Writable(key));
+        }
+        self.settle(key);
+    }
+
+    /// Resets a stream with `code`, if the peer knows it, and fails it.
+    pub(super) fn reset(&mut self, key: StreamKey, code: ErrorCode, failure: Failure) {
+        let Some(stream) = self.streams.get(key) else { return };
+        if stream.is_closed() {
+            return;
+        }
+        let known = stream.send.head_sent || key.id().initiator() != self.side;
+        if known {
+            self.stats.resets_sent += 1;
+            self.control.push_back(Control::Reset(key.id(), code));
+        }
+        self.fail(key, failure);
+    }
+
+    /// After a half has changed: a closed stream stops counting, a released one leaves its slot.
+    pub(super) fn settle(&mut self, key: StreamKey) {
+        let Some(stream) = self.streams.get(key) else { return };
+        if !stream.is_closed() {
+            return;
+        }
+        let by_peer =
+            stream.recv.state == RecvState::Finished || matches!(stream.failure, Some(Failure::Reset(_)));
+        let released = stream.released;
+        if self.streams.deactivate(key) {
+            self.closed.remember(key.id(), if by_peer { Ending::ByPeer } else { Ending::ByUs });
+            if key.id().initiator() == self.side {
+                self.openable();
+            }
+        }
+        if released {
+            self.streams.remove(key);
+        }
+    }
+
+    /// A stream has something new to send.
+    pub(super) fn enlist(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.send.head_sent
+            && stream.send.has_work()
+        {
+            self.schedule.enlist(stream);
+        }
+    }
+
+    /// A stream with octets to send has got credit.
+    pub(super) fn unblock(&mut self, key: StreamKey) {
+        let initial = self.peer.initial_window;
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.send.place == Place::Blocked
+            && stream.send.sendable(initial) > 0
+        {
+            self.schedule.enlist(stream);
+        }
+    }
+
+    /// Queues a PING.
+    pub(super) fn ping(&mut self, purpose: Purpose) -> Option<u64> {
+        let id = self.pings.begin(purpose)?;
+        self.control.push_back(Control::Ping(id));
+        Some(id)
+    }
+
+    /// The first step of a drain (RFC 9113 6.8): a warning, and a PING that tells when the peer has seen it.
+    pub(super) fn begin_drain(&mut self) {
+        if self.goaway.sent != Sent::Nothing || !self.is_open() {
+            return;
+        }
+        self.goaway.sent = Sent::Warning;
+        let last = Some(StreamId::MAX);
+        self.control.push_back(Control::Goaway { last, code: ErrorCode::NO_ERROR, debug: String::new() });
+        self.ping(Purpose::Drain);
+        self.openable();
+    }
+
+    /// The second step: what the peer opened by now is the last that is processed.
+    pub(super) fn finish_drain(&mut self, code: ErrorCode, debug: String) {
+        if matches!(self.goaway.sent, Sent::Final { .. }) && code == ErrorCode::NO_ERROR {
+            return;
+        }
+        let last = self.last_peer_id;
+        self.goaway.sent = Sent::Final { last };
+        self.control.push_back(Control::Goaway { last, code, debug });
+    }
+
+    /// A drained connection without streams ends in peace.
+    pub(super) fn end_if_drained(&mut self) {
+        if !self.is_open() || self.streams.active_in_all() > 0 {
+            return;
+        }
+        if let Some(received) = &self.goaway.received {
+            let error = received.error();
+            self.finish_drain(ErrorCode::NO_ERROR, String::new());
+            self.end(error);
+        } else if matches!(self.goaway.sent, Sent::Final { .. }) {
+            self.end(ConnectionError::Closed);
+        }
+    }
+
+    /// The connection ends because of the peer's fault: GOAWAY is the last frame.
+    pub(super) fn end_by_fault(&mut self, violation: Violation) {
+        self.control.clear();
+        self.finish_drain(violation.code(), violation.to_string());
+        self.end(ConnectionError::Protocol(violation));
+    }
+
+    /// The connection has ended for its application: every stream fails, frames that are queued still leave.
+    pub(super) fn end(&mut self, error: ConnectionError) {
+        if !self.is_open() {
+            return;
+        }
+        self.phase = Phase::Ending(error.clone());
+        self.timers.stop_all();
+        self.schedule.clear();
+        self.heads.clear();
+        self.credit.clear();
+        for key in self.streams.keys() {
+            self.fail(key, Failure::Connection);
+        }
+        self.openable();
+        self.events.push_back(Event::Closed(error));
+    }
+
+    /// The transport is gone: nothing can be sent.
+    pub(super) fn end_without_transport(&mut self, error: ConnectionError) {
+        self.end(error);
+        self.control.clear();
+        if let Phase::Ending(error) = &self.phase {
+            self.phase = Phase::Ended(error.clone());
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The connection's timers: one deadline for each purpose, time as an argument.
+
+use std::time::Instant;
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The peer's first SETTINGS.
+    Handshake,
+    /// The acknowledgement of ours.
+    SettingsAck,
+    /// The end of a header block.
+    HeaderBlock,
+    /// Silence of the peer, or the answer to a PING.
+    Keepalive,
+    /// No stream for too long.
+    Idle,
+    /// A drain has to end.
+    Drain,
+}
+
+impl Timer {
+    const ALL: [Self; 6] =
+        [Self::Handshake, Self::SettingsAck, Self::HeaderBlock, Self::Keepalive, Self::Idle, Self::Drain];
+}
+
+/// A deadline for each [`Timer`], or none.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    deadlines: [Option<Instant>; Timer::ALL.len()],
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
+        self.deadlines[timer as usize] = Some(deadline);
+    }
+
+    pub(super) fn stop(&mut self, timer: Timer) {
+        self.deadlines[timer as usize] = None;
+    }
+
+    pub(super) fn stop_all(&mut self) {
+        self.deadlines = Default::default();
+    }
+
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.deadlines[timer as usize].is_some()
+    }
+
+    /// The earliest deadline.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.deadlines.iter().flatten().min().copied()
+    }
+
+    /// Takes one timer that is due.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        let due = |timer: &Timer| self.deadlines[*timer as usize].is_some_and(|deadline| deadline <= now);
+        let timer = Timer::ALL.into_iter().find(due)?;
+        self.stop(timer);
+        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::proto::tests::epoch;
+
+    #[test]
+    fn the_earliest_deadline_rules_and_each_fires_once() {
+        let now = epoch();
+        let later = now + Duration::from_secs(5);
+        let mut timers = Timers::default();
+        assert_eq!(timers.next(), None);
+        timers.set(Timer::Idle, later);
+        timers.set(Timer::Keepalive, now);
+        assert_eq!(timers.next(), Some(now));
+        assert_eq!(timers.take_due(now), Some(Timer::Keepalive));
+        assert_eq!(timers.take_due(now), None);
+        assert_eq!(timers.take_due(later), Some(Timer::Idle));
+        assert_eq!(timers.next(), None);
+    }
+}
