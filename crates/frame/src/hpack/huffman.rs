@@ -2,7 +2,7 @@
 //! whether a string should be coded.
 
 use super::error::CompressionError;
-use super::huffman_table::{CODES, EOS, LENGTHS, LOOKUP_BITS, MAX_LENGTH, ORDER, ROWS, STEPS};
+use super::huffman_table::{CODES, EOS, LENGTHS, LOOKUP_BITS, MAX_LENGTH, ORDER, ROWS, STEPS, Step};
 
 /// Symbols of the longest run of steps without a look at the cap, and one step more.
 const SLACK: usize = 16;
@@ -80,10 +80,27 @@ struct Window {
 }
 
 impl Window {
+    /// What the window starts with.
+    #[inline(always)]
+    fn step(&self) -> Step {
+        STEPS[(self.octets >> (64 - LOOKUP_BITS)) as usize]
+    }
+
+    #[inline(always)]
+    const fn advance(&mut self, step: Step) {
+        self.octets = self.octets.wrapping_shl(step.shift());
+        self.bits -= step.length();
+    }
+
     #[inline(always)]
     const fn skip(&mut self, bits: u32) {
         self.octets <<= bits;
         self.bits -= bits;
+    }
+
+    /// Whether what is left is the padding of a string: at most seven bits, all ones. No code is like that.
+    const fn is_padding(&self) -> bool {
+        self.bits < 8 && self.octets.leading_ones() >= self.bits
     }
 }
 
@@ -97,10 +114,10 @@ fn run(coded: &[u8], cap: usize, symbols: &mut Symbols<'_>) -> Result<(), Compre
         rest = rest.get((63 - window.bits as usize) / 8..).unwrap_or_default();
         window.bits |= 56;
         for _ in 0..4 {
-            let step = STEPS[(window.octets >> (64 - LOOKUP_BITS)) as usize];
+            let step = window.step();
             if step.count() > 0 {
                 symbols.put(step.symbols(), step.count());
-                window.skip(step.length());
+                window.advance(step);
                 continue;
             }
             // A long code: there may be too few bits for it, or for four steps after it.
@@ -134,39 +151,47 @@ fn tail(
             window.bits += 8;
             rest = after;
         }
-        if window.bits == 0 {
-            return Ok(());
-        }
-        // Ones behind the end, so that padding looks like the start of EOS and never like a symbol.
-        let padded = window.octets | u64::MAX.checked_shr(window.bits).unwrap_or(0);
-        let step = STEPS[(padded >> (64 - LOOKUP_BITS)) as usize];
-        if step.count() > 0 && step.length() <= window.bits {
-            symbols.put(step.symbols(), step.count());
-            window.skip(step.length());
-        } else if step.count() > 0 && step.first_length() <= window.bits {
-            symbols.put(step.symbols(), 1);
-            window.skip(step.first_length());
-        } else {
-            let (symbol, length) = if step.count() > 0 { (0, u32::MAX) } else { long((padded >> 32) as u32) };
-            if length > window.bits {
-                return padding(&window);
+        // As long as a step cannot reach beyond the end: six times at most.
+        while window.bits >= LOOKUP_BITS {
+            let step = window.step();
+            if step.count() == 0 {
+                break;
             }
-            symbols.put([octet(symbol)?, 0], 1);
-            window.skip(length);
+            symbols.put(step.symbols(), step.count());
+            window.advance(step);
+        }
+        if rest.is_empty() || window.bits > 56 {
+            if window.is_padding() {
+                return Ok(());
+            }
+            last(&mut window, symbols)?;
         }
     }
     Ok(())
 }
 
-/// RFC 7541 5.2: what is left is at most seven bits, all ones.
-const fn padding(window: &Window) -> Result<(), CompressionError> {
-    if window.octets.leading_ones() < window.bits {
-        Err(CompressionError::HuffmanPaddingInvalid)
-    } else if window.bits > 7 {
-        Err(CompressionError::HuffmanPaddingTooLong)
-    } else {
-        Ok(())
+/// Takes one symbol that may end with the string, or finds that what is left is none.
+fn last(window: &mut Window, symbols: &mut Symbols<'_>) -> Result<(), CompressionError> {
+    // Ones behind the end: a symbol that needs some of them is longer than what is left.
+    let padded = window.octets | u64::MAX.checked_shr(window.bits).unwrap_or(0);
+    let step = STEPS[(padded >> (64 - LOOKUP_BITS)) as usize];
+    let [first, _] = step.symbols();
+    let (symbol, length) = match step.count() {
+        0 => long((padded >> 32) as u32),
+        _ => (u16::from(first), step.first_length()),
+    };
+    if length > window.bits {
+        // RFC 7541 5.2: at most seven bits may be left, all of them ones.
+        let ones = window.octets.leading_ones() >= window.bits;
+        return Err(if ones {
+            CompressionError::HuffmanPaddingTooLong
+        } else {
+            CompressionError::HuffmanPaddingInvalid
+        });
     }
+    symbols.put([octet(symbol)?, 0], 1);
+    window.skip(length);
+    Ok(())
 }
 
 /// The symbol and the length of the code longer than a step that `bits`, left-justified, start with.

@@ -51,26 +51,39 @@ pub(super) struct Code {
 pub(super) static CODES: [Code; 256] = codes();
 
 /// What the next [`LOOKUP_BITS`] bits start with: two symbols if both codes are whole within them, else one,
-/// or none if the first code is longer. Packed: first symbol, second symbol, then 4 bits each for the length
-/// of the first code, of both codes, and the count.
+/// or none if the first code is longer.
+///
+/// Packed, from the low end: 8 bits each for the length of all codes, the first symbol and the second, then 4
+/// for the length of the first code and the count. The length comes first because the next look-up waits for
+/// it: a shift by the whole number, modulo 64, is a shift by the length.
 #[derive(Clone, Copy)]
 pub(super) struct Step(u32);
 
 impl Step {
-    pub(super) const fn symbols(self) -> [u8; 2] {
-        [self.0 as u8, (self.0 >> 8) as u8]
+    const fn new(symbols: [u8; 2], lengths: [u32; 2], count: u32) -> Self {
+        let [first, second] = symbols;
+        let length = lengths[0] + lengths[1];
+        Self(length | (first as u32) << 8 | (second as u32) << 16 | lengths[0] << 24 | count << 28)
     }
 
-    pub(super) const fn first_length(self) -> u32 {
-        self.0 >> 16 & 15
+    pub(super) const fn shift(self) -> u32 {
+        self.0
     }
 
     pub(super) const fn length(self) -> u32 {
-        self.0 >> 20 & 15
+        self.0 & 63
+    }
+
+    pub(super) const fn symbols(self) -> [u8; 2] {
+        [(self.0 >> 8) as u8, (self.0 >> 16) as u8]
+    }
+
+    pub(super) const fn first_length(self) -> u32 {
+        self.0 >> 24 & 15
     }
 
     pub(super) const fn count(self) -> usize {
-        (self.0 >> 24) as usize
+        (self.0 >> 28) as usize
     }
 }
 
@@ -168,8 +181,7 @@ const fn steps() -> [Step; LOOKUPS] {
             let free = LOOKUP_BITS - length;
             let mut low = 0;
             while low < 1 << free {
-                first[((bits << free) + low) as usize] =
-                    Step(symbol as u32 | length << 16 | length << 20 | 1 << 24);
+                first[((bits << free) + low) as usize] = Step::new([symbol as u8, 0], [length, 0], 1);
                 low += 1;
             }
         }
@@ -182,8 +194,8 @@ const fn steps() -> [Step; LOOKUPS] {
         let two = first[(index << one.first_length()) & (LOOKUPS - 1)];
         let length = one.first_length() + two.first_length();
         if one.count() == 1 && two.count() == 1 && length <= LOOKUP_BITS {
-            let symbols = one.symbols()[0] as u32 | (two.symbols()[0] as u32) << 8;
-            steps[index] = Step(symbols | one.first_length() << 16 | length << 20 | 2 << 24);
+            let symbols = [one.symbols()[0], two.symbols()[0]];
+            steps[index] = Step::new(symbols, [one.first_length(), two.first_length()], 2);
         }
         index += 1;
     }
