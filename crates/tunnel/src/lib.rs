@@ -6,22 +6,50 @@
 #![deny(unsafe_code)]
 
 mod authority;
+mod chance;
+mod connect;
+mod dial;
+mod doorway;
+mod drain;
+mod error;
+mod escape;
 mod identity;
+mod inbound;
+mod intake;
 mod matcher;
 mod network;
+mod observe;
+mod outbound;
 mod policy;
+mod pool;
+mod pool_plan;
+mod reject;
+mod relay;
 mod route;
+mod serve;
+mod sockets;
 mod tls;
 mod verify;
+mod watched;
 
 #[cfg(test)]
 mod testing;
 
 pub use authority::{Authority, AuthorityError, Host, HostName};
+pub use connect::{ConnectConfig, Step, probe};
+pub use dial::{Resolve, Resolving, SystemResolver};
+pub use drain::{Drain, DrainReport, Shutdown, drain};
+pub use error::{Class, TunnelError};
+pub use escape::Escaped;
 pub use identity::{LeafError, SpiffeError, SpiffeId, TrustDomain, leaf_identity};
+pub use inbound::{Inbound, InboundConfig, InboundLimits};
 pub use matcher::{Source, Target, TargetError};
-pub use network::{Class, Network, NetworkError};
+pub use network::{AddressClass, Network, NetworkError};
+pub use outbound::{Outbound, OutboundConfig};
 pub use policy::{Access, Action, Decision, Denial, Policy, PolicyError, Rule};
+pub use pool::{Pool, PoolConfig};
+pub use reject::Rejection;
+pub use relay::{Break, Direction, RelayLimits, Relayed, relay};
 pub use route::{Peer, Route, RouteError};
 pub use tls::{Identity, IdentityError};
 pub use verify::PeerFault;

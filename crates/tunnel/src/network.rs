@@ -103,7 +103,7 @@ impl std::error::Error for NetworkError {}
 
 /// A class of addresses that a tunnel reaches only if a rule names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum AddressClass {
     /// This host itself: 127.0.0.0/8, ::1.
     Loopback,
     /// The local link: 169.254.0.0/16, fe80::/10.
@@ -118,7 +118,7 @@ pub enum Class {
     OwnListener,
 }
 
-impl fmt::Display for Class {
+impl fmt::Display for AddressClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Loopback => "loopback",
@@ -134,7 +134,7 @@ impl fmt::Display for Class {
 /// The protected networks that an address belongs to, each in the form in which the address was written
 /// (so that 127.0.0.0/8 inside NAT64 is 64:ff9b::7f00:0/104). A rule names the address only if its network
 /// lies inside all of them.
-pub(crate) fn protected(address: IpAddr) -> impl Iterator<Item = (Class, Network)> {
+pub(crate) fn protected(address: IpAddr) -> impl Iterator<Item = (AddressClass, Network)> {
     let forms = forms(address);
     PROTECTED.into_iter().filter_map(move |(class, network)| {
         forms.iter().find_map(|form| {
@@ -211,22 +211,22 @@ const fn v6(segments: [u16; 8], prefix: u8) -> Network {
     Network { address: IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), prefix }
 }
 
-const PROTECTED: [(Class, Network); 15] = [
-    (Class::Loopback, v4(127, 0, 0, 0, 8)),
-    (Class::Loopback, v6([0, 0, 0, 0, 0, 0, 0, 1], 128)),
-    (Class::Metadata, v4(169, 254, 169, 254, 32)), // AWS, Azure, Google, OpenStack and most others
-    (Class::Metadata, v4(169, 254, 170, 2, 32)),   // AWS, credentials of containers
-    (Class::Metadata, v4(100, 100, 100, 200, 32)), // Alibaba
-    (Class::Metadata, v4(168, 63, 129, 16, 32)),   // Azure's wire server
-    (Class::Metadata, v4(192, 0, 0, 192, 32)),     // Oracle
-    (Class::Metadata, v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128)), // AWS
-    (Class::LinkLocal, v4(169, 254, 0, 0, 16)),
-    (Class::LinkLocal, v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10)),
-    (Class::Multicast, v4(224, 0, 0, 0, 4)),
-    (Class::Multicast, v4(255, 255, 255, 255, 32)),
-    (Class::Multicast, v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8)),
-    (Class::Unspecified, v4(0, 0, 0, 0, 8)),
-    (Class::Unspecified, v6([0, 0, 0, 0, 0, 0, 0, 0], 128)),
+const PROTECTED: [(AddressClass, Network); 15] = [
+    (AddressClass::Loopback, v4(127, 0, 0, 0, 8)),
+    (AddressClass::Loopback, v6([0, 0, 0, 0, 0, 0, 0, 1], 128)),
+    (AddressClass::Metadata, v4(169, 254, 169, 254, 32)), // AWS, Azure, Google, OpenStack and most others
+    (AddressClass::Metadata, v4(169, 254, 170, 2, 32)),   // AWS, credentials of containers
+    (AddressClass::Metadata, v4(100, 100, 100, 200, 32)), // Alibaba
+    (AddressClass::Metadata, v4(168, 63, 129, 16, 32)),   // Azure's wire server
+    (AddressClass::Metadata, v4(192, 0, 0, 192, 32)),     // Oracle
+    (AddressClass::Metadata, v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128)), // AWS
+    (AddressClass::LinkLocal, v4(169, 254, 0, 0, 16)),
+    (AddressClass::LinkLocal, v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10)),
+    (AddressClass::Multicast, v4(224, 0, 0, 0, 4)),
+    (AddressClass::Multicast, v4(255, 255, 255, 255, 32)),
+    (AddressClass::Multicast, v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8)),
+    (AddressClass::Unspecified, v4(0, 0, 0, 0, 8)),
+    (AddressClass::Unspecified, v6([0, 0, 0, 0, 0, 0, 0, 0], 128)),
 ];
 
 const fn width(address: IpAddr) -> u8 {
@@ -258,7 +258,7 @@ mod tests {
         text.parse().expect(text)
     }
 
-    fn class(text: &str) -> Option<Class> {
+    fn class(text: &str) -> Option<AddressClass> {
         protected(ip(text)).next().map(|(class, _)| class)
     }
 
@@ -290,31 +290,31 @@ mod tests {
     #[test]
     fn t01_every_protected_class_is_known_in_every_form() {
         for (text, expected) in [
-            ("127.0.0.1", Class::Loopback),
-            ("127.255.255.254", Class::Loopback),
-            ("::1", Class::Loopback),
-            ("::ffff:127.0.0.1", Class::Loopback),
-            ("::127.0.0.1", Class::Loopback),
-            ("2002:7f00:1::", Class::Loopback),
-            ("2002:7f00:1::5", Class::Loopback),
-            ("64:ff9b::127.0.0.1", Class::Loopback),
-            ("64:ff9b:1:2:3:4:7f00:1", Class::Loopback),
-            ("169.254.169.254", Class::Metadata),
-            ("::ffff:169.254.169.254", Class::Metadata),
-            ("64:ff9b::a9fe:a9fe", Class::Metadata),
-            ("2002:a9fe:a9fe::1", Class::Metadata),
-            ("fd00:ec2::254", Class::Metadata),
-            ("169.254.1.1", Class::LinkLocal),
-            ("fe80::1", Class::LinkLocal),
-            ("febf::1", Class::LinkLocal),
-            ("224.0.0.1", Class::Multicast),
-            ("255.255.255.255", Class::Multicast),
-            ("ff02::1", Class::Multicast),
-            ("64:ff9b::e000:1", Class::Multicast),
-            ("0.0.0.0", Class::Unspecified),
-            ("0.1.2.3", Class::Unspecified),
-            ("::", Class::Unspecified),
-            ("::ffff:0.0.0.0", Class::Unspecified),
+            ("127.0.0.1", AddressClass::Loopback),
+            ("127.255.255.254", AddressClass::Loopback),
+            ("::1", AddressClass::Loopback),
+            ("::ffff:127.0.0.1", AddressClass::Loopback),
+            ("::127.0.0.1", AddressClass::Loopback),
+            ("2002:7f00:1::", AddressClass::Loopback),
+            ("2002:7f00:1::5", AddressClass::Loopback),
+            ("64:ff9b::127.0.0.1", AddressClass::Loopback),
+            ("64:ff9b:1:2:3:4:7f00:1", AddressClass::Loopback),
+            ("169.254.169.254", AddressClass::Metadata),
+            ("::ffff:169.254.169.254", AddressClass::Metadata),
+            ("64:ff9b::a9fe:a9fe", AddressClass::Metadata),
+            ("2002:a9fe:a9fe::1", AddressClass::Metadata),
+            ("fd00:ec2::254", AddressClass::Metadata),
+            ("169.254.1.1", AddressClass::LinkLocal),
+            ("fe80::1", AddressClass::LinkLocal),
+            ("febf::1", AddressClass::LinkLocal),
+            ("224.0.0.1", AddressClass::Multicast),
+            ("255.255.255.255", AddressClass::Multicast),
+            ("ff02::1", AddressClass::Multicast),
+            ("64:ff9b::e000:1", AddressClass::Multicast),
+            ("0.0.0.0", AddressClass::Unspecified),
+            ("0.1.2.3", AddressClass::Unspecified),
+            ("::", AddressClass::Unspecified),
+            ("::ffff:0.0.0.0", AddressClass::Unspecified),
         ] {
             assert_eq!(class(text), Some(expected), "{text}");
         }

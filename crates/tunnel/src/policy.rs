@@ -5,7 +5,7 @@
 //!
 //! The order of decision: no identity is refused; a deny rule that matches refuses; an allow rule that
 //! matches allows; else, if there is no allow rule at all, the caller must have the same trust domain and
-//! namespace as this node. A protected destination ([`Class`]) is allowed only by a rule that names it.
+//! namespace as this node. A protected destination ([`AddressClass`]) is allowed only by a rule that names it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use crate::authority::Authority;
 use crate::identity::SpiffeId;
 use crate::matcher::{Source, Target};
-use crate::network::{Class, canonical, protected};
+use crate::network::{AddressClass, canonical, protected};
 
 /// What a rule does when it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,7 +149,7 @@ impl Access<'_> {
 
 /// A protected destination, and what a rule's target must be to name it.
 struct Guard {
-    class: Class,
+    class: AddressClass,
     access_port: u16,
     address: Option<IpAddr>,
     own: bool,
@@ -160,11 +160,12 @@ impl Guard {
     fn of(access: &Access<'_>) -> Option<Self> {
         let address = access.known_address();
         let class = if access.own_listener {
-            Some(Class::OwnListener)
+            Some(AddressClass::OwnListener)
         } else {
             address.and_then(|ip| protected(ip).next()).map(|(class, _)| class)
         };
-        let localhost = access.authority.host().to_string() == LOCALHOST && class == Some(Class::Loopback);
+        let localhost =
+            access.authority.host().to_string() == LOCALHOST && class == Some(AddressClass::Loopback);
         let (own, access_port) = (access.own_listener, access.authority.port());
         class.map(|class| Self { class, access_port, address, own, localhost })
     }
@@ -232,7 +233,7 @@ pub enum Denial {
     /// The destination is of a protected class, and no rule names it.
     Protected {
         /// The class.
-        class: Class,
+        class: AddressClass,
     },
 }
 

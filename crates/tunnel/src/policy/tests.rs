@@ -41,7 +41,7 @@ fn allowed(rule: &str) -> Decision {
     Decision::Allow { rule: rule.into() }
 }
 
-fn protected_as(class: Class) -> Decision {
+fn protected_as(class: AddressClass) -> Decision {
     Decision::Deny(Denial::Protected { class })
 }
 
@@ -122,18 +122,18 @@ fn t01_protected_destinations_are_refused_unless_named() {
         policy(vec![rule("everything", Action::Allow, &["*"], &["*", "0.0.0.0/0", "[::/0]", "[::/96]"])]);
     let no_targets = policy(vec![rule("everything", Action::Allow, &["*"], &[])]);
     for (authority, class) in [
-        ("127.0.0.1:80", Class::Loopback),
-        ("[::1]:80", Class::Loopback),
-        ("[::ffff:127.0.0.1]:80", Class::Loopback),
-        ("[2002:7f00:1::]:80", Class::Loopback),
-        ("[64:ff9b::7f00:1]:80", Class::Loopback),
-        ("169.254.169.254:80", Class::Metadata),
-        ("[64:ff9b::a9fe:a9fe]:80", Class::Metadata),
-        ("169.254.0.1:80", Class::LinkLocal),
-        ("[fe80::1]:80", Class::LinkLocal),
-        ("224.0.0.1:80", Class::Multicast),
-        ("0.0.0.0:80", Class::Unspecified),
-        ("[::]:80", Class::Unspecified),
+        ("127.0.0.1:80", AddressClass::Loopback),
+        ("[::1]:80", AddressClass::Loopback),
+        ("[::ffff:127.0.0.1]:80", AddressClass::Loopback),
+        ("[2002:7f00:1::]:80", AddressClass::Loopback),
+        ("[64:ff9b::7f00:1]:80", AddressClass::Loopback),
+        ("169.254.169.254:80", AddressClass::Metadata),
+        ("[64:ff9b::a9fe:a9fe]:80", AddressClass::Metadata),
+        ("169.254.0.1:80", AddressClass::LinkLocal),
+        ("[fe80::1]:80", AddressClass::LinkLocal),
+        ("224.0.0.1:80", AddressClass::Multicast),
+        ("0.0.0.0:80", AddressClass::Unspecified),
+        ("[::]:80", AddressClass::Unspecified),
     ] {
         for policy in [&defaults, &everything, &no_targets] {
             assert_eq!(ask(policy, CART, authority, None), protected_as(class), "{authority}");
@@ -149,17 +149,17 @@ fn t01_a_rule_that_names_the_address_opens_exactly_that() {
         assert_eq!(ask(&policy, CART, authority, None), allowed("demo"), "{authority}");
     }
     for authority in ["127.0.0.1:8001", "127.0.0.2:8000", "[::1]:8000", "[64:ff9b::7f00:1]:8000"] {
-        assert_eq!(ask(&policy, CART, authority, None), protected_as(Class::Loopback), "{authority}");
+        assert_eq!(ask(&policy, CART, authority, None), protected_as(AddressClass::Loopback), "{authority}");
     }
     assert_eq!(ask(&policy, CART, "localhost:1", Some("::1")), allowed("demo"));
-    assert_eq!(ask(&policy, CART, "localhost:2", Some("::1")), protected_as(Class::Loopback));
+    assert_eq!(ask(&policy, CART, "localhost:2", Some("::1")), protected_as(AddressClass::Loopback));
 }
 
 #[test]
 fn t01_naming_the_link_does_not_name_the_metadata_service() {
     let policy = policy(vec![rule("link", Action::Allow, &["*"], &["169.254.0.0/16"])]);
     assert_eq!(ask(&policy, CART, "169.254.3.3:80", None), allowed("link"));
-    assert_eq!(ask(&policy, CART, "169.254.169.254:80", None), protected_as(Class::Metadata));
+    assert_eq!(ask(&policy, CART, "169.254.169.254:80", None), protected_as(AddressClass::Metadata));
 }
 
 #[test]
@@ -167,9 +167,9 @@ fn t02_a_name_that_is_allowed_may_not_lead_to_a_protected_address() {
     let policy = policy(vec![rule("names", Action::Allow, &["*"], &["*.example", "10.0.0.0/8"])]);
     assert_eq!(ask(&policy, CART, "a.example:80", None), allowed("names"));
     assert_eq!(ask(&policy, CART, "a.example:80", Some("10.0.0.1")), allowed("names"));
-    assert_eq!(ask(&policy, CART, "a.example:80", Some("127.0.0.1")), protected_as(Class::Loopback));
+    assert_eq!(ask(&policy, CART, "a.example:80", Some("127.0.0.1")), protected_as(AddressClass::Loopback));
     let metadata = ask(&policy, CART, "a.example:80", Some("::ffff:169.254.169.254"));
-    assert_eq!(metadata, protected_as(Class::Metadata));
+    assert_eq!(metadata, protected_as(AddressClass::Metadata));
     assert_eq!(ask(&policy, CART, "other:80", None), allowed("names"), "may resolve into the network");
     assert_eq!(ask(&policy, CART, "other:80", Some("11.0.0.1")), Decision::Deny(Denial::NoRule));
 }
@@ -187,7 +187,7 @@ fn t32_an_own_listener_is_opened_by_address_and_port_only() {
         })
     };
     for targets in [&["*"][..], &["10.0.0.0/8:15008"], &["10.0.0.1"], &["10.0.0.2:15008"]] {
-        assert_eq!(ask(targets), protected_as(Class::OwnListener), "{targets:?}");
+        assert_eq!(ask(targets), protected_as(AddressClass::OwnListener), "{targets:?}");
     }
     assert_eq!(ask(&["10.0.0.1:15008"]), allowed("loop"));
 }

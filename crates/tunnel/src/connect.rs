@@ -1,0 +1,207 @@
+//! A connection to a far node, step by step: name, TCP, TLS with both certificates, SETTINGS.
+//!
+//! Called by the pool for tunnels and by [`probe`] for people. Every step has its time limit and its own
+//! error. Opens no streams.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hbone_conn::{Config, ConnectionError, Driver, Handle, Request, Side, Timeout, Tls, TlsError, establish};
+use rustls::CipherSuite;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::authority::Authority;
+use crate::dial::{DialError, Resolve, dial};
+use crate::error::TunnelError;
+use crate::identity::{SpiffeId, leaf_identity};
+use crate::route::Peer;
+use crate::tls::Identity;
+use crate::verify::PeerFault;
+use crate::watched::{Verdict, Watched};
+
+/// How far nodes are reached.
+#[derive(Clone, Debug)]
+pub struct ConnectConfig {
+    /// For resolving and all attempts of TCP together.
+    pub dial_timeout: Duration,
+    /// For TLS, and again for the peer's SETTINGS.
+    pub handshake_timeout: Duration,
+    /// What turns names into addresses.
+    pub resolver: Arc<dyn Resolve>,
+    /// Settings of HTTP/2.
+    pub connection: Config,
+}
+
+/// A step that has succeeded on the way to a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// TCP stands.
+    Connected {
+        /// The address that answered.
+        address: SocketAddr,
+    },
+    /// TLS stands, and both certificates were accepted.
+    Secured {
+        /// Who answered.
+        peer: SpiffeId,
+        /// The cipher suite.
+        cipher: Option<CipherSuite>,
+    },
+    /// The peer's SETTINGS have arrived.
+    Settings,
+    /// A PING came back.
+    Ping {
+        /// After that long.
+        rtt: Duration,
+    },
+    /// The destination answered behind the far node.
+    Tunnel,
+}
+
+/// A connection whose driver is not running yet.
+pub(crate) struct Secured {
+    pub(crate) handle: Handle,
+    pub(crate) driver: Driver<Watched<Tls<TcpStream>>>,
+    pub(crate) peer: SpiffeId,
+    verdict: Verdict,
+}
+
+/// Walks the steps up to TLS.
+pub(crate) async fn secure(
+    identity: &Identity,
+    peer: &Peer,
+    config: &ConnectConfig,
+    mut progress: impl FnMut(Step),
+) -> Result<Secured, TunnelError> {
+    let at = &peer.address;
+    let limit = config.dial_timeout;
+    let (tcp, address) = dial(at, &*config.resolver, limit, |_| Ok::<(), Infallible>(()))
+        .await
+        .map_err(|error| dial_error(error, at, limit))?;
+    progress(Step::Connected { address });
+    let client = identity.client_config(&peer.expected)?;
+    let shaking = Tls::connect(tcp, client, ServerName::IpAddress(address.ip().into()));
+    let tls = timeout(config.handshake_timeout, shaking)
+        .await
+        .map_err(|_| TunnelError::HandshakeTimeout { peer: at.clone(), after: config.handshake_timeout })?
+        .map_err(|error| tls_error(error, at))?;
+    let leaf = tls.peer_certificates().and_then(|chain| chain.first());
+    // The verifier has seen to it that there is one.
+    let missing = || TunnelError::NotTls { peer: at.clone() };
+    let who = leaf.and_then(|leaf| leaf_identity(leaf).ok()).ok_or_else(missing)?;
+    progress(Step::Secured { peer: who.clone(), cipher: tls.cipher_suite() });
+    let (wire, verdict) = Watched::new(tls);
+    // The far node opens no streams towards us: `Incoming` goes at once.
+    let (handle, _, driver) = establish(Side::Client, wire, config.connection.clone());
+    Ok(Secured { handle, driver, peer: who, verdict })
+}
+
+impl Secured {
+    /// What to wait with for the peer's SETTINGS once the driver runs. A server judges our certificate after
+    /// our handshake is done, so its refusal comes here.
+    pub(crate) fn settings(&self, at: &Authority, limit: Duration) -> Settings {
+        Settings { handle: self.handle.clone(), verdict: self.verdict.clone(), at: at.clone(), limit }
+    }
+}
+
+/// The wait for the peer's SETTINGS.
+pub(crate) struct Settings {
+    handle: Handle,
+    verdict: Verdict,
+    at: Authority,
+    limit: Duration,
+}
+
+impl Settings {
+    pub(crate) async fn arrive(self) -> Result<(), TunnelError> {
+        let late = || TunnelError::HandshakeTimeout { peer: self.at.clone(), after: self.limit };
+        match timeout(self.limit, self.handle.ready()).await {
+            Ok(Ok(())) => Ok(()),
+            Err(_) | Ok(Err(ConnectionError::Timeout(Timeout::Handshake))) => Err(late()),
+            Ok(Err(error)) => Err(match self.verdict.get() {
+                Some(tls) => rustls_error(tls, &self.at),
+                None if matches!(error, ConnectionError::Eof | ConnectionError::Io(_)) => {
+                    TunnelError::HandshakeClosed { peer: self.at.clone() }
+                }
+                None => TunnelError::Connection { peer: self.at.clone(), error },
+            }),
+        }
+    }
+}
+
+/// Walks all steps towards a far node, and through it to `destination` if one is given, telling each success;
+/// then lets go of the connection. For people who ask where a tunnel stops.
+///
+/// # Errors
+/// What stopped it.
+pub async fn probe(
+    identity: &Identity,
+    peer: &Peer,
+    destination: Option<&Authority>,
+    config: &ConnectConfig,
+    mut progress: impl FnMut(Step),
+) -> Result<(), TunnelError> {
+    let secured = secure(identity, peer, config, &mut progress).await?;
+    let settings = secured.settings(&peer.address, config.handshake_timeout);
+    let Secured { handle, driver, .. } = secured;
+    let driver = tokio::spawn(driver);
+    settings.arrive().await?;
+    progress(Step::Settings);
+    let at = &peer.address;
+    let rtt = handle.ping().await;
+    progress(Step::Ping { rtt: rtt.map_err(|error| TunnelError::Connection { peer: at.clone(), error })? });
+    if let Some(destination) = destination {
+        let request = Request::connect(&destination.to_string());
+        let opened = handle.open(request).await;
+        let mut stream = opened.map_err(|error| TunnelError::Open { peer: at.clone(), error })?;
+        let response = stream.response().await;
+        let response = response.map_err(|error| TunnelError::Stream { peer: at.clone(), error })?;
+        let status = response.status();
+        if status != 200 {
+            return Err(TunnelError::Rejected { peer: at.clone(), destination: destination.clone(), status });
+        }
+        progress(Step::Tunnel);
+    }
+    handle.drain(Duration::ZERO);
+    // How it ends does not matter any more.
+    let _ = timeout(FAREWELL, driver).await;
+    Ok(())
+}
+
+fn dial_error(error: DialError<Infallible>, peer: &Authority, after: Duration) -> TunnelError {
+    let peer = peer.clone();
+    match error {
+        DialError::Unresolvable => TunnelError::Unresolvable { peer },
+        DialError::Refused(never) => match never {},
+        DialError::Failed { address, error } => TunnelError::Dial { peer, address, cause: error.kind() },
+        DialError::Timeout => TunnelError::DialTimeout { peer, after },
+        DialError::OutOfSockets => TunnelError::OutOfSockets,
+    }
+}
+
+fn tls_error(error: TlsError, peer: &Authority) -> TunnelError {
+    let peer = peer.clone();
+    match error {
+        TlsError::Io(_) | TlsError::ClosedDuringHandshake => TunnelError::HandshakeClosed { peer },
+        TlsError::NoAlpn | TlsError::WrongAlpn => TunnelError::NotHttp2 { peer },
+        TlsError::Plaintext => TunnelError::NotTls { peer },
+        TlsError::Tls(error) => rustls_error(error, &peer),
+    }
+}
+
+fn rustls_error(error: rustls::Error, peer: &Authority) -> TunnelError {
+    let peer = peer.clone();
+    if let Some(fault) = PeerFault::of(&error) {
+        return TunnelError::PeerCertificate { peer, fault };
+    }
+    if let rustls::Error::AlertReceived(alert) = error {
+        return TunnelError::OwnCertificate { peer, alert };
+    }
+    TunnelError::Tls { peer, error }
+}
+
+const FAREWELL: Duration = Duration::from_secs(2);

@@ -1,0 +1,278 @@
+//! The destination's side: takes mTLS connections, and for each CONNECT asks the policy, dials and relays.
+//!
+//! Run by the node, one for each listener (port 15008). The order for a stream is: is it a CONNECT, what is
+//! asked for, may this caller, does the destination answer; 200 only then. What a caller says about itself in
+//! fields (`forwarded`, `baggage`) decides nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hbone_conn::{Config, Incoming, Side, Tls, TlsError, establish};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::dial::{Resolve, SystemResolver};
+use crate::doorway::{Doorway, Place};
+use crate::drain::Drain;
+use crate::escape::Escaped;
+use crate::identity::{SpiffeId, leaf_identity};
+use crate::policy::Policy;
+use crate::relay::RelayLimits;
+use crate::serve::Caller;
+use crate::sockets;
+use crate::tls::{Identity, IdentityError};
+use crate::verify::PeerFault;
+
+/// What an inbound listener does. A snapshot: swapped as a whole by [`Inbound::replace`].
+#[derive(Clone, Debug)]
+pub struct InboundConfig {
+    /// The listener's name in records.
+    pub name: String,
+    /// Who this node is; its roots decide which callers are known.
+    pub identity: Arc<Identity>,
+    /// Who may reach what.
+    pub policy: Arc<Policy>,
+    /// Ports of this node's own listeners: a tunnel to one of them on this host is a loop.
+    pub own_ports: Vec<u16>,
+    /// What is told of this workload in answers (`baggage`); for telemetry only.
+    pub baggage: Option<String>,
+    /// Say 401 where the policy refuses, as Istio's nodes expect; else 403.
+    pub istio_status: bool,
+    /// For the TLS handshake, from the accepted connection on.
+    pub handshake_timeout: Duration,
+    /// For resolving a destination and dialling it.
+    pub dial_timeout: Duration,
+    /// What turns names into addresses.
+    pub resolver: Arc<dyn Resolve>,
+    /// Settings of HTTP/2.
+    pub connection: Config,
+    /// How long a tunnel may be silent.
+    pub relay: RelayLimits,
+}
+
+impl InboundConfig {
+    /// The defaults: 10 s for the handshake and for dialling, 403 for refusals.
+    pub fn new(name: &str, identity: Arc<Identity>, policy: Arc<Policy>) -> Self {
+        Self {
+            name: name.to_owned(),
+            identity,
+            policy,
+            own_ports: Vec::new(),
+            baggage: None,
+            istio_status: false,
+            handshake_timeout: Duration::from_secs(10),
+            dial_timeout: Duration::from_secs(10),
+            resolver: Arc::new(SystemResolver),
+            connection: Config::default(),
+            relay: RelayLimits::default(),
+        }
+    }
+}
+
+/// Limits that hold for a listener's whole life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InboundLimits {
+    /// Connections whose caller is not authenticated yet; a newcomer turns out the oldest.
+    pub unauthenticated: usize,
+    /// Connections of authenticated callers.
+    pub connections: usize,
+    /// Tunnels, dials in progress included; more are refused with REFUSED_STREAM.
+    pub tunnels: usize,
+}
+
+impl Default for InboundLimits {
+    /// 1024, 16 384 and 65 536.
+    fn default() -> Self {
+        Self { unauthenticated: 1024, connections: 16_384, tunnels: 65_536 }
+    }
+}
+
+/// A configuration and what was made of it.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) config: InboundConfig,
+    tls: Arc<ServerConfig>,
+}
+
+impl Snapshot {
+    fn new(config: InboundConfig) -> Result<Arc<Self>, IdentityError> {
+        let tls = config.identity.server_config()?;
+        Ok(Arc::new(Self { config, tls }))
+    }
+}
+
+/// The inbound side of one listener. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    snapshot: Arc<watch::Sender<Arc<Snapshot>>>,
+    doorway: Doorway,
+    connections: Arc<Semaphore>,
+    tunnels: Arc<Semaphore>,
+}
+
+impl Inbound {
+    /// A listener's side.
+    ///
+    /// # Errors
+    /// When the identity cannot be used for TLS.
+    pub fn new(config: InboundConfig, limits: InboundLimits) -> Result<Self, IdentityError> {
+        let (snapshot, _) = watch::channel(Snapshot::new(config)?);
+        let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        Ok(Self {
+            snapshot: Arc::new(snapshot),
+            doorway: Doorway::new(limits.unauthenticated),
+            connections: permits(limits.connections),
+            tunnels: permits(limits.tunnels),
+        })
+    }
+
+    /// New handshakes and new tunnels follow this configuration at once. Tunnels that stand are asked about
+    /// again: those that its policy does not allow are reset.
+    ///
+    /// # Errors
+    /// When the identity cannot be used for TLS; the old configuration stays.
+    pub fn replace(&self, config: InboundConfig) -> Result<(), IdentityError> {
+        self.snapshot.send_replace(Snapshot::new(config)?);
+        Ok(())
+    }
+
+    /// Takes connections until the drain starts, then says GOAWAY on all and waits until they have ended,
+    /// which the drain's deadline enforces.
+    pub async fn serve(&self, listener: TcpListener, drain: Drain) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                (tcp, from) = sockets::accept(&listener) => {
+                    let place = self.doorway.enter();
+                    let (inbound, drain) = (self.clone(), drain.clone());
+                    connections.spawn(async move { inbound.connection(tcp, from, place, drain).await });
+                }
+                Some(_) = connections.join_next() => {}
+                _ = drain.started() => break,
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn connection(self, tcp: TcpStream, from: SocketAddr, mut place: Place, drain: Drain) {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        let limit = snapshot.config.handshake_timeout;
+        let shaken = tokio::select! {
+            shaken = timeout(limit, shake_hands(tcp, Arc::clone(&snapshot.tls))) => {
+                shaken.unwrap_or(Err(Unwelcome::Timeout(limit)))
+            }
+            () = place.lost() => Err(Unwelcome::Crowded),
+            _ = drain.started() => return,
+        };
+        drop(place);
+        let admitted = shaken.and_then(|shaken| {
+            let slot = Arc::clone(&self.connections).try_acquire_owned();
+            Ok((shaken, slot.map_err(|_| Unwelcome::Full)?))
+        });
+        let ((tls, source), slot) = match admitted {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                let listener = snapshot.config.name.as_str();
+                let cause = reason.to_string();
+                let cause = Escaped::sentence(cause.as_bytes());
+                tracing::warn!(target: TARGET, listener, client = %from, %cause, "no connection");
+                return;
+            }
+        };
+        tracing::debug!(target: TARGET, source = %source, client = %from, "a node has connected");
+        let (handle, incoming, driver) = establish(Side::Server, tls, snapshot.config.connection.clone());
+        let driver = tokio::spawn(driver);
+        let say_goodbye = async {
+            handle.drain(drain.started().await);
+            // A second, shorter deadline must reach the connection too.
+            drain.expired().await;
+            handle.drain(Duration::ZERO);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = self.streams(incoming, Arc::new(source), from, &drain) => {}
+            () = say_goodbye => {}
+        }
+        // Its socket must be gone before its slot is free.
+        drop(handle);
+        let _ = driver.await;
+        drop(slot);
+    }
+
+    /// Serves the streams of a connection until it has ended and all of them are done.
+    async fn streams(&self, mut incoming: Incoming, source: Arc<SpiffeId>, from: SocketAddr, drain: &Drain) {
+        let mut tunnels = JoinSet::new();
+        loop {
+            tokio::select! {
+                next = incoming.accept() => {
+                    let Some((request, mut stream)) = next else { break };
+                    let Ok(slot) = Arc::clone(&self.tunnels).try_acquire_owned() else {
+                        stream.reset(hbone_conn::ErrorCode::REFUSED_STREAM);
+                        continue;
+                    };
+                    let caller = Caller {
+                        snapshots: self.snapshot.subscribe(),
+                        source: Arc::clone(&source),
+                        from,
+                        drain: drain.clone(),
+                    };
+                    tunnels.spawn(async move {
+                        caller.serve(request, stream).await;
+                        drop(slot);
+                    });
+                }
+                Some(_) = tunnels.join_next() => {}
+            }
+        }
+        while tunnels.join_next().await.is_some() {}
+    }
+}
+
+async fn shake_hands(
+    tcp: TcpStream,
+    config: Arc<ServerConfig>,
+) -> Result<(Tls<TcpStream>, SpiffeId), Unwelcome> {
+    let tls = Tls::accept(tcp, config).await.map_err(Unwelcome::Tls)?;
+    let leaf = tls.peer_certificates().and_then(|chain| chain.first());
+    // The verifier has seen to it that there is one.
+    let source = leaf.and_then(|leaf| leaf_identity(leaf).ok()).ok_or(Unwelcome::Nameless)?;
+    Ok((tls, source))
+}
+
+/// Why a connection was not taken.
+#[derive(Debug)]
+enum Unwelcome {
+    Tls(TlsError),
+    Timeout(Duration),
+    Nameless,
+    Crowded,
+    Full,
+}
+
+impl std::fmt::Display for Unwelcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tls(TlsError::Tls(error)) => match PeerFault::of(error) {
+                Some(fault) => write!(f, "the caller is not trusted: {fault}"),
+                None => write!(f, "the TLS handshake failed: {error}"),
+            },
+            Self::Tls(TlsError::Plaintext) => f.write_str(
+                "the caller does not speak TLS, so it is no HBONE node; check who calls this port",
+            ),
+            Self::Tls(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::Timeout(limit) => write!(f, "no TLS handshake within {limit:?}"),
+            Self::Nameless => f.write_str("the caller has no identity"),
+            Self::Crowded => {
+                f.write_str("too many callers are waiting for their handshake; this was the oldest")
+            }
+            Self::Full => f.write_str("all connections of this listener are in use"),
+        }
+    }
+}
+
+const TARGET: &str = "hbone::inbound";

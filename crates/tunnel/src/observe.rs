@@ -1,0 +1,142 @@
+//! One record for each tunnel: who, where, how much, how long, and how it ended.
+//!
+//! Written once, by the side that ends the tunnel. Values that a peer chose are escaped. Measures nothing
+//! itself and decides nothing.
+
+use std::fmt::{self, Display};
+use std::time::Instant;
+
+use crate::escape::Escaped;
+use crate::identity::SpiffeId;
+use crate::relay::{Direction, Relayed};
+
+/// What is known of a tunnel, filled in as it grows.
+#[derive(Debug)]
+pub(crate) struct Record {
+    side: Side,
+    listener: String,
+    source: Option<SpiffeId>,
+    peer: Option<SpiffeId>,
+    client: String,
+    destination: String,
+    status: Option<u16>,
+    start: Instant,
+}
+
+/// Which side writes the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The caller's node: its TCP leg is the client's.
+    Outbound,
+    /// The destination's node: its TCP leg is the service's.
+    Inbound,
+}
+
+impl Record {
+    /// A record that starts now. `destination` may be anything that a peer sent.
+    pub(crate) fn start(side: Side, listener: &str, client: impl Display, destination: &[u8]) -> Self {
+        Self {
+            side,
+            listener: listener.to_owned(),
+            source: None,
+            peer: None,
+            client: client.to_string(),
+            destination: Escaped::new(destination).to_string(),
+            status: None,
+            start: Instant::now(),
+        }
+    }
+
+    pub(crate) fn source(&mut self, source: &SpiffeId) {
+        self.source = Some(source.clone());
+    }
+
+    /// The node at the far end, on the outbound side.
+    pub(crate) fn peer(&mut self, peer: &SpiffeId) {
+        self.peer = Some(peer.clone());
+    }
+
+    pub(crate) const fn status(&mut self, status: u16) {
+        self.status = Some(status);
+    }
+
+    /// The tunnel stood and has ended.
+    pub(crate) fn ended(self, relayed: &Relayed) {
+        // Up is from the caller to the destination, on both nodes.
+        let (up, down) = match self.side {
+            Side::Outbound => (relayed.to_stream, relayed.to_tcp),
+            Side::Inbound => (relayed.to_tcp, relayed.to_stream),
+        };
+        self.write(up, down, relayed.broken.as_ref());
+    }
+
+    /// The tunnel never stood.
+    pub(crate) fn failed(self, cause: &dyn Display) {
+        let source = Optional(self.source.as_ref());
+        tracing::warn!(
+            target: TARGET,
+            side = self.side.name(),
+            listener = self.listener,
+            source = %source,
+            client = self.client,
+            destination = self.destination,
+            status = self.status,
+            milliseconds = milliseconds(self.start),
+            cause = %Escaped::sentence(cause.to_string().as_bytes()),
+            "no tunnel"
+        );
+    }
+
+    fn write(self, up: Direction, down: Direction, cause: Option<&impl Display>) {
+        let cause = cause.map(ToString::to_string);
+        tracing::info!(
+            target: TARGET,
+            side = self.side.name(),
+            listener = self.listener,
+            source = %Optional(self.source.as_ref()),
+            peer = %Optional(self.peer.as_ref()),
+            client = self.client,
+            destination = self.destination,
+            status = self.status,
+            milliseconds = milliseconds(self.start),
+            up = up.octets,
+            down = down.octets,
+            up_end = end(up),
+            down_end = end(down),
+            cause,
+            "tunnel"
+        );
+    }
+}
+
+impl Side {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
+/// A value or a hyphen.
+struct Optional<T>(Option<T>);
+
+impl<T: Display> Display for Optional<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+const fn end(direction: Direction) -> &'static str {
+    if direction.finished { "fin" } else { "reset" }
+}
+
+fn milliseconds(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Subscribers choose records by this target.
+const TARGET: &str = "hbone::tunnel";

@@ -1,0 +1,183 @@
+//! The caller's side: a local listener whose connections go through a far node.
+//!
+//! Run by the node, one for each listener. A client is answered by nobody before the destination stands:
+//! until then its octets wait in its socket. When no tunnel comes about, the client gets a RST and the log one
+//! line. Decides no policy: the far node does.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hbone_conn::Request;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::drain::{Drain, Live};
+use crate::error::TunnelError;
+use crate::observe::{Record, Side};
+use crate::pool::{Opened, Pool};
+use crate::relay::{Break, RelayLimits, relay};
+use crate::route::Route;
+use crate::sockets;
+use crate::tls::Identity;
+
+/// What a listener does with its connections. A snapshot: swapped as a whole by [`Outbound::replace`].
+#[derive(Clone, Debug)]
+pub struct OutboundConfig {
+    /// The listener's name in records.
+    pub name: String,
+    /// Where its connections go.
+    pub route: Route,
+    /// Who this node is.
+    pub identity: Arc<Identity>,
+    /// What is told of this workload (`baggage`); for telemetry only.
+    pub baggage: Option<String>,
+    /// Tell the far node the client's address (`forwarded`); for telemetry only.
+    pub forwarded: bool,
+    /// For everything before the tunnel stands.
+    pub setup_timeout: Duration,
+    /// How long a tunnel may be silent.
+    pub relay: RelayLimits,
+}
+
+impl OutboundConfig {
+    /// The defaults: `forwarded` is sent, no baggage, 30 s for setting up.
+    pub fn new(name: &str, route: Route, identity: Arc<Identity>) -> Self {
+        Self {
+            name: name.to_owned(),
+            route,
+            identity,
+            baggage: None,
+            forwarded: true,
+            setup_timeout: Duration::from_secs(30),
+            relay: RelayLimits::default(),
+        }
+    }
+}
+
+/// The outbound side of one listener. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    config: Arc<watch::Sender<Arc<OutboundConfig>>>,
+    pool: Pool,
+    max_tunnels: usize,
+    slots: Arc<Semaphore>,
+}
+
+impl Outbound {
+    /// A listener's side, with at most `max_tunnels` tunnels at a time.
+    pub fn new(config: OutboundConfig, pool: Pool, max_tunnels: usize) -> Self {
+        let max_tunnels = max_tunnels.min(Semaphore::MAX_PERMITS);
+        let (config, _) = watch::channel(Arc::new(config));
+        Self { config: Arc::new(config), pool, max_tunnels, slots: Arc::new(Semaphore::new(max_tunnels)) }
+    }
+
+    /// New tunnels follow this configuration; those that stand are left alone.
+    pub fn replace(&self, config: OutboundConfig) {
+        self.config.send_replace(Arc::new(config));
+    }
+
+    /// Takes connections until the drain starts, then waits for the last tunnel, which the drain's deadline
+    /// ends.
+    pub async fn serve(&self, listener: TcpListener, drain: Drain) {
+        let mut tunnels = JoinSet::new();
+        loop {
+            tokio::select! {
+                (tcp, from) = sockets::accept(&listener) => self.take(&mut tunnels, tcp, from, &drain),
+                Some(_) = tunnels.join_next() => {}
+                _ = drain.started() => break,
+            }
+        }
+        drop(listener);
+        while tunnels.join_next().await.is_some() {}
+    }
+
+    fn take(&self, tunnels: &mut JoinSet<()>, tcp: TcpStream, from: SocketAddr, drain: &Drain) {
+        let config = Arc::clone(&self.config.borrow());
+        let destination = config.route.destination.to_string();
+        let mut record = Record::start(Side::Outbound, &config.name, from, destination.as_bytes());
+        record.source(config.identity.id());
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            sockets::reset(tcp);
+            record.failed(&TunnelError::TooManyTunnels { limit: self.max_tunnels });
+            return;
+        };
+        let tunnel = Tunnel { config, pool: self.pool.clone(), live: drain.enter(), drain: drain.clone() };
+        tunnels.spawn(async move {
+            tunnel.run(tcp, from, record).await;
+            drop(slot);
+        });
+    }
+}
+
+/// One connection of a client.
+struct Tunnel {
+    config: Arc<OutboundConfig>,
+    pool: Pool,
+    live: Live,
+    drain: Drain,
+}
+
+impl Tunnel {
+    async fn run(mut self, tcp: TcpStream, from: SocketAddr, mut record: Record) {
+        let opened = tokio::select! {
+            biased;
+            _ = sockets::failure(&tcp) => Err(TunnelError::ClientGone),
+            opened = self.open(from) => opened,
+            () = self.drain.expired() => Err(TunnelError::Draining),
+        };
+        match opened {
+            Ok(opened) => {
+                record.status(opened.response.status());
+                record.peer(opened.lease.peer());
+                let stop = async {
+                    self.drain.expired().await;
+                    Break::Drained
+                };
+                let Opened { stream, lease, .. } = opened;
+                let relayed = relay(tcp, stream, self.config.relay, stop).await;
+                drop(lease);
+                if relayed.broken.is_none() {
+                    self.live.finished();
+                }
+                record.ended(&relayed);
+            }
+            Err(error) => {
+                sockets::reset(tcp);
+                if let TunnelError::Rejected { status, .. } = &error {
+                    record.status(*status);
+                }
+                record.failed(&error);
+            }
+        }
+    }
+
+    async fn open(&self, from: SocketAddr) -> Result<Opened, TunnelError> {
+        let (route, after) = (&self.config.route, self.config.setup_timeout);
+        let request = self.request(from);
+        let opened = timeout(after, self.pool.connect(&self.config.identity, &route.via, &request))
+            .await
+            .map_err(|_| TunnelError::SetupTimeout { peer: route.via.address.clone(), after })??;
+        match opened.response.status() {
+            // Exactly 200: any other answer to a CONNECT is no tunnel of HBONE.
+            200 => Ok(opened),
+            status => {
+                let (peer, destination) = (route.via.address.clone(), route.destination.clone());
+                Err(TunnelError::Rejected { peer, destination, status })
+            }
+        }
+    }
+
+    fn request(&self, from: SocketAddr) -> Request {
+        let mut request = Request::connect(&self.config.route.destination.to_string());
+        if self.config.forwarded {
+            request.push("forwarded", &format!("for=\"{from}\""));
+        }
+        if let Some(baggage) = &self.config.baggage {
+            request.push("baggage", baggage);
+        }
+        request
+    }
+}

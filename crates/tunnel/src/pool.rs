@@ -1,0 +1,453 @@
+//! Connections to far nodes, shared by tunnels: one dial for all who wait, many tunnels on a connection.
+//!
+//! Called by the outbound side. A connection is shared only by tunnels of the same own identity (certificate,
+//! key and roots), the same expected identities and the same address. Which connection takes a tunnel is
+//! decided in `pool_plan`; this file dials, counts and lets go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hbone_conn::{ErrorCode, Handle, OpenError, Request, Response, Stream, StreamError};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::{sleep_until, timeout};
+
+use crate::authority::Authority;
+use crate::chance::chance;
+use crate::connect::{ConnectConfig, Secured, secure};
+use crate::dial::SystemResolver;
+use crate::error::TunnelError;
+use crate::identity::SpiffeId;
+use crate::pool_plan::{Backoff, Limits, Load, Plan, plan};
+use crate::route::Peer;
+use crate::tls::Identity;
+
+/// How connections are shared.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// Tunnels on one connection before another is dialled; at least 1. More connections cost handshakes and
+    /// memory, fewer share one congestion window and one core.
+    pub streams_per_connection: u32,
+    /// Connections to one peer; at least 1.
+    pub max_connections: usize,
+    /// A connection without tunnels is let go after that long.
+    pub idle: Duration,
+    /// The pause after a failed dial; doubles with each failure.
+    pub backoff: Duration,
+    /// The longest pause.
+    pub max_backoff: Duration,
+    /// How far nodes are reached.
+    pub connect: ConnectConfig,
+}
+
+impl Default for PoolConfig {
+    /// 100 tunnels on a connection, 16 connections to a peer, 5 min, 100 ms to 5 s; 10 s for each phase.
+    fn default() -> Self {
+        Self {
+            streams_per_connection: 100,
+            max_connections: 16,
+            idle: Duration::from_secs(300),
+            backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
+            connect: ConnectConfig::default(),
+        }
+    }
+}
+
+impl Default for ConnectConfig {
+    /// 10 s for TCP, 10 s for TLS; the system's resolver.
+    fn default() -> Self {
+        Self {
+            dial_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            resolver: Arc::new(SystemResolver),
+            connection: hbone_conn::Config::default(),
+        }
+    }
+}
+
+/// The connections of one runtime to all far nodes.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: PoolConfig,
+    slots: Mutex<HashMap<Key, Slot>>,
+    serial: AtomicU64,
+}
+
+/// What two tunnels must have in common to share a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    /// The own identity's serial: certificate, key and roots.
+    identity: u64,
+    expected: Vec<SpiffeId>,
+    address: Authority,
+}
+
+#[derive(Debug)]
+struct Slot {
+    connections: Vec<Arc<Shareable>>,
+    /// The outcome of the dial that is on its way.
+    dial: Option<watch::Receiver<Option<Outcome>>>,
+    backoff: Backoff,
+}
+
+type Outcome = Result<(), TunnelError>;
+
+#[derive(Debug)]
+struct Shareable {
+    serial: u64,
+    handle: Handle,
+    peer: SpiffeId,
+    tunnels: watch::Sender<u32>,
+}
+
+/// A stream that was answered, and the place that it takes on its connection.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    pub(crate) response: Response,
+    pub(crate) lease: Lease,
+}
+
+/// A place on a connection, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    connection: Arc<Shareable>,
+    /// It was dialled for this tunnel, or for one that waited with it.
+    fresh: bool,
+    /// No place was free: the peer's limit decides when the stream opens.
+    queue: bool,
+}
+
+impl Lease {
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> &SpiffeId {
+        &self.connection.peer
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.connection.tunnels.send_modify(|tunnels| *tunnels -= 1);
+    }
+}
+
+/// Why an attempt on one connection failed.
+enum Failed {
+    /// The far node did nothing with it: any other connection may take it.
+    Unprocessed(TunnelError),
+    /// The connection was lost under it. No octet of the tunnel had been sent.
+    Lost(TunnelError),
+    /// It is settled.
+    Final(TunnelError),
+}
+
+impl Pool {
+    /// A pool without connections.
+    pub fn new(config: PoolConfig) -> Self {
+        let (slots, serial) = (Mutex::new(HashMap::new()), AtomicU64::new(1));
+        Self { shared: Arc::new(Shared { config, slots, serial }) }
+    }
+
+    /// Connections that stand.
+    pub fn connections(&self) -> usize {
+        self.shared.slots.lock().values().map(|slot| slot.connections.len()).sum()
+    }
+
+    /// Lets all connections finish their tunnels, at most for `deadline`, and waits until they are gone. New
+    /// tunnels dial new connections.
+    pub async fn close(&self, deadline: Duration) {
+        let connections: Vec<_> =
+            self.shared.slots.lock().values().flat_map(|slot| slot.connections.clone()).collect();
+        for connection in &connections {
+            connection.handle.drain(deadline);
+        }
+        let gone = async {
+            for connection in &connections {
+                connection.handle.closed().await;
+            }
+        };
+        // The engine ends them at the deadline; more than a moment later nothing is waited for.
+        let _ = timeout(deadline + FAREWELL, gone).await;
+    }
+
+    /// Sends a CONNECT to a peer and waits for its answer, whatever its status. Tries again elsewhere while
+    /// the far node has not touched it.
+    pub(crate) async fn connect(
+        &self,
+        identity: &Arc<Identity>,
+        peer: &Peer,
+        request: &Request,
+    ) -> Result<Opened, TunnelError> {
+        let mut refused_by = None;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let lease = self.lease(identity, peer, refused_by).await?;
+            let (serial, fresh) = (lease.connection.serial, lease.fresh);
+            let error = match attempt(lease, request.clone(), &peer.address).await {
+                Ok(opened) => return Ok(opened),
+                Err(Failed::Unprocessed(error)) => error,
+                Err(Failed::Lost(error)) if !fresh => error,
+                Err(Failed::Lost(error) | Failed::Final(error)) => return Err(error),
+            };
+            if attempts == ATTEMPTS {
+                return Err(error);
+            }
+            refused_by = Some(serial);
+        }
+    }
+
+    /// Finds a place: on a connection that stands, or on one that is dialled for it.
+    async fn lease(
+        &self,
+        identity: &Arc<Identity>,
+        peer: &Peer,
+        refused_by: Option<u64>,
+    ) -> Result<Lease, TunnelError> {
+        let key = Key::new(identity, peer);
+        let mut fresh = false;
+        loop {
+            let wait = {
+                let mut slots = self.shared.slots.lock();
+                let slot = slots.entry(key.clone()).or_insert_with(|| self.shared.slot());
+                match self.shared.place(slot, refused_by) {
+                    Plan::Use(at) => return Ok(slot.lease(at, fresh, false)),
+                    Plan::Queue(at) => return Ok(slot.lease(at, fresh, true)),
+                    Plan::WaitUntil(at) => Wait::Until(at),
+                    Plan::Share => match &slot.dial {
+                        Some(dial) => Wait::Dial(dial.clone()),
+                        None => continue,
+                    },
+                    Plan::Dial => {
+                        let (told, outcome) = watch::channel(None);
+                        slot.dial = Some(outcome.clone());
+                        let work = Arc::clone(&self.shared);
+                        let (identity, peer, key) = (Arc::clone(identity), peer.clone(), key.clone());
+                        // A task of its own: the dial must outlive whichever tunnel asked first.
+                        tokio::spawn(async move { work.dial(key, &identity, &peer, told).await });
+                        Wait::Dial(outcome)
+                    }
+                }
+            };
+            match wait {
+                Wait::Until(at) => sleep_until(at.into()).await,
+                Wait::Dial(mut outcome) => {
+                    if let Ok(outcome) = outcome.wait_for(Option::is_some).await {
+                        outcome.clone().unwrap_or(Ok(()))?;
+                    }
+                    fresh = true;
+                }
+            }
+        }
+    }
+}
+
+enum Wait {
+    Until(Instant),
+    Dial(watch::Receiver<Option<Outcome>>),
+}
+
+impl Key {
+    fn new(identity: &Identity, peer: &Peer) -> Self {
+        let mut expected = peer.expected.clone();
+        expected.sort_unstable();
+        expected.dedup();
+        Self { identity: identity.serial(), expected, address: peer.address.clone() }
+    }
+}
+
+impl Slot {
+    /// Takes a place while the lock is held, so that an idle connection cannot go in between.
+    fn lease(&self, at: usize, fresh: bool, queue: bool) -> Lease {
+        let connection = Arc::clone(&self.connections[at]);
+        connection.tunnels.send_modify(|tunnels| *tunnels += 1);
+        Lease { connection, fresh, queue }
+    }
+}
+
+impl Shared {
+    fn slot(&self) -> Slot {
+        let backoff = Backoff::new(self.config.backoff, self.config.max_backoff);
+        Slot { connections: Vec::new(), dial: None, backoff }
+    }
+
+    fn place(&self, slot: &Slot, refused_by: Option<u64>) -> Plan {
+        let load = |connection: &Arc<Shareable>| Load {
+            usable: connection.handle.is_open(),
+            tunnels: *connection.tunnels.borrow(),
+            room: connection.handle.open_slots() > 0,
+            refused: refused_by == Some(connection.serial),
+        };
+        let loads: Vec<Load> = slot.connections.iter().map(load).collect();
+        let limits = Limits {
+            tunnels: self.config.streams_per_connection.max(1),
+            connections: self.config.max_connections,
+        };
+        plan(&loads, slot.dial.is_some(), slot.backoff.not_before(), limits, Instant::now())
+    }
+
+    /// Dials, tells everyone who waits, and runs the connection to its end.
+    async fn dial(
+        self: Arc<Self>,
+        key: Key,
+        identity: &Identity,
+        peer: &Peer,
+        told: watch::Sender<Option<Outcome>>,
+    ) {
+        let mut undo = Abandoned { shared: &self, key: &key, armed: true };
+        let connect = &self.config.connect;
+        let ready = async {
+            let secured = secure(identity, peer, connect, |_| ()).await?;
+            let settings = secured.settings(&peer.address, connect.handshake_timeout);
+            let Secured { handle, driver, peer, .. } = secured;
+            let driver = tokio::spawn(driver);
+            settings.arrive().await?;
+            Ok((handle, driver, peer))
+        };
+        let result = ready.await;
+        undo.armed = false;
+        let connected = {
+            let mut slots = self.slots.lock();
+            let slot = slots.entry(key.clone()).or_insert_with(|| self.slot());
+            slot.dial = None;
+            match result {
+                Ok((handle, driver, peer)) => {
+                    slot.backoff.succeeded();
+                    let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+                    let (tunnels, _) = watch::channel(0);
+                    let connection = Arc::new(Shareable { serial, handle, peer, tunnels });
+                    slot.connections.push(Arc::clone(&connection));
+                    Ok((connection, driver))
+                }
+                Err(error) => {
+                    slot.backoff.failed(Instant::now(), chance());
+                    Err(error)
+                }
+            }
+        };
+        match connected {
+            Ok((connection, driver)) => {
+                tracing::debug!(peer = %connection.peer, address = %peer.address, "connected to a node");
+                told.send_replace(Some(Ok(())));
+                self.tend(&key, &connection, driver).await;
+            }
+            Err(error) => drop(told.send_replace(Some(Err(error)))),
+        }
+    }
+
+    /// Waits for the end of a connection, and ends it when it has long been idle.
+    async fn tend(
+        &self,
+        key: &Key,
+        connection: &Shareable,
+        mut driver: tokio::task::JoinHandle<hbone_conn::ConnectionError>,
+    ) {
+        let mut tunnels = connection.tunnels.subscribe();
+        loop {
+            tokio::select! {
+                _ = &mut driver => return forget(&mut self.slots.lock(), key, connection.serial),
+                () = unused(&mut tunnels, self.config.idle) => {
+                    if self.retire(key, connection) {
+                        connection.handle.drain(FAREWELL);
+                        // Its end does not concern the pool any more.
+                        let _ = driver.await;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a connection out of the pool unless it is in use: under the lock nobody takes a place in between.
+    fn retire(&self, key: &Key, connection: &Shareable) -> bool {
+        let mut slots = self.slots.lock();
+        let unused = *connection.tunnels.borrow() == 0;
+        if unused {
+            forget(&mut slots, key, connection.serial);
+        }
+        unused
+    }
+}
+
+/// A dial that panicked or was cancelled must not keep later ones waiting.
+struct Abandoned<'a> {
+    shared: &'a Shared,
+    key: &'a Key,
+    armed: bool,
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if self.armed
+            && let Some(slot) = self.shared.slots.lock().get_mut(self.key)
+        {
+            slot.dial = None;
+        }
+    }
+}
+
+fn forget(slots: &mut HashMap<Key, Slot>, key: &Key, serial: u64) {
+    if let Some(slot) = slots.get_mut(key) {
+        slot.connections.retain(|connection| connection.serial != serial);
+        if slot.connections.is_empty() && slot.dial.is_none() && slot.backoff.not_before().is_none() {
+            slots.remove(key);
+        }
+    }
+}
+
+/// Resolves once there has been no tunnel for `limit`.
+async fn unused(tunnels: &mut watch::Receiver<u32>, limit: Duration) {
+    loop {
+        // Fails only when the sender is gone: then nobody asks any more.
+        if tunnels.wait_for(|tunnels| *tunnels == 0).await.is_err() {
+            return;
+        }
+        if timeout(limit, tunnels.wait_for(|tunnels| *tunnels > 0)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn attempt(lease: Lease, request: Request, at: &Authority) -> Result<Opened, Failed> {
+    let handle = &lease.connection.handle;
+    let opened = if lease.queue {
+        handle.open(request).await
+    } else {
+        match handle.try_open(request.clone()) {
+            // Others were quicker: wait for a place.
+            Err(OpenError::Blocked) => handle.open(request).await,
+            opened => opened,
+        }
+    };
+    let mut stream = opened.map_err(|error| {
+        let settled = matches!(error, OpenError::Invalid(_) | OpenError::Role);
+        let error = TunnelError::Open { peer: at.clone(), error };
+        if settled { Failed::Final(error) } else { Failed::Unprocessed(error) }
+    })?;
+    match stream.response().await {
+        Ok(response) => Ok(Opened { stream, response, lease }),
+        Err(error) => {
+            let unprocessed =
+                matches!(error, StreamError::Goaway | StreamError::Reset(ErrorCode::REFUSED_STREAM));
+            let lost = matches!(error, StreamError::Connection(_));
+            let error = TunnelError::Stream { peer: at.clone(), error };
+            Err(match (unprocessed, lost) {
+                (true, _) => Failed::Unprocessed(error),
+                (false, true) => Failed::Lost(error),
+                (false, false) => Failed::Final(error),
+            })
+        }
+    }
+}
+
+/// Connections on which one tunnel is tried.
+const ATTEMPTS: u32 = 4;
+const FAREWELL: Duration = Duration::from_secs(5);

@@ -1,0 +1,97 @@
+//! Why a CONNECT is turned down, and the status that says so.
+//!
+//! Called by the inbound side. The caller learns the status only: a reason would tell strangers about the
+//! network; it stands in this node's log. Sends nothing itself.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::authority::{Authority, AuthorityError};
+use crate::policy::Denial;
+
+/// Why a CONNECT is turned down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The request is no CONNECT of RFC 9113 8.5.
+    NotConnect,
+    /// `:authority` is no destination.
+    Authority(AuthorityError),
+    /// The policy says no.
+    Denied(Denial),
+    /// The name does not resolve.
+    Unresolvable {
+        /// The destination.
+        destination: Authority,
+    },
+    /// No TCP connection to the destination.
+    Unreachable {
+        /// The address that was tried last.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::ErrorKind,
+    },
+    /// Resolving and dialling took too long.
+    DialTimeout {
+        /// The destination.
+        destination: Authority,
+        /// The limit.
+        after: Duration,
+    },
+    /// The sockets of this node are used up.
+    OutOfSockets,
+}
+
+impl Rejection {
+    /// The status of the response: 400, 403 (401 towards Istio, which expects that number) or 503.
+    pub const fn status(&self, istio: bool) -> u16 {
+        match self {
+            Self::NotConnect | Self::Authority(_) => 400,
+            Self::Denied(_) if istio => 401,
+            Self::Denied(_) => 403,
+            Self::Unresolvable { .. }
+            | Self::Unreachable { .. }
+            | Self::DialTimeout { .. }
+            | Self::OutOfSockets => 503,
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotConnect => f.write_str("the request is no CONNECT; the caller is no HBONE node"),
+            Self::Authority(error) => write!(f, "the destination is malformed: {error}"),
+            Self::Denied(denial) => write!(f, "{denial}"),
+            Self::Unresolvable { destination } => {
+                write!(f, "{} does not resolve; check the name service of this node", destination.host())
+            }
+            Self::Unreachable { address, cause } => {
+                write!(f, "cannot connect to {address}: {cause}; check that the service runs")
+            }
+            Self::DialTimeout { destination, after } => {
+                write!(f, "{destination} did not answer within {after:?}; check address and firewalls")
+            }
+            Self::OutOfSockets => f.write_str("no more sockets; raise the limit of open files"),
+        }
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_follow_the_wire_and_istio_has_its_own_number() {
+        let denied = Rejection::Denied(Denial::NoIdentity);
+        assert_eq!((denied.status(false), denied.status(true)), (403, 401));
+        assert_eq!(Rejection::NotConnect.status(false), 400);
+        assert_eq!(Rejection::Authority(AuthorityError::NoPort).status(true), 400);
+        let address = "10.0.0.1:80".parse().unwrap();
+        let refused = Rejection::Unreachable { address, cause: io::ErrorKind::ConnectionRefused };
+        assert_eq!(refused.status(false), 503);
+    }
+}

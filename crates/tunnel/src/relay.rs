@@ -1,0 +1,280 @@
+//! A TCP connection and a stream of HTTP/2, tied together: octets both ways, FIN as FIN, RST as RST.
+//!
+//! Called by the outbound and the inbound side once a tunnel stands. A FIN becomes END_STREAM and the other
+//! way round, each direction for itself. Every other end of either leg, silence over the limit, and every
+//! order to stop reset *both* legs: TCP with a real RST, the stream with CONNECT_ERROR (a peer may take
+//! CANCEL or NO_ERROR for a clean end). Never turns the loss of octets into an end-of-file.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use hbone_conn::{ErrorCode, ReadHalf, Stream, StreamError, WriteHalf};
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use crate::intake::Intake;
+use crate::sockets;
+
+/// How long a tunnel may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelayLimits {
+    /// Without an octet in either direction; `None` for ever.
+    pub idle: Option<Duration>,
+    /// The same once one direction has ended; `None` for ever.
+    pub half_closed_idle: Option<Duration>,
+}
+
+impl Default for RelayLimits {
+    /// One hour; five minutes once one direction has ended.
+    fn default() -> Self {
+        Self { idle: Some(Duration::from_secs(3600)), half_closed_idle: Some(Duration::from_secs(300)) }
+    }
+}
+
+/// Why a tunnel was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Break {
+    /// The TCP connection failed.
+    Tcp(io::ErrorKind),
+    /// The stream failed.
+    Stream(StreamError),
+    /// No octet moved for that long.
+    Idle(Duration),
+    /// The policy does not allow it any longer.
+    Revoked,
+    /// The node shuts down, and the time for finishing is over.
+    Drained,
+}
+
+impl std::fmt::Display for Break {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(kind) => write!(f, "the TCP connection failed: {kind}"),
+            Self::Stream(error) => write!(f, "the far leg failed: {error}"),
+            Self::Idle(limit) => write!(f, "no octet moved for {limit:?}"),
+            Self::Revoked => f.write_str("the policy does not allow it any longer"),
+            Self::Drained => f.write_str("the node shut down before it had finished"),
+        }
+    }
+}
+
+/// What went through a tunnel and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relayed {
+    /// From the TCP connection to the stream.
+    pub to_stream: Direction,
+    /// From the stream to the TCP connection.
+    pub to_tcp: Direction,
+    /// Why it was broken; `None` when both directions ended with a FIN.
+    pub broken: Option<Break>,
+}
+
+/// One direction of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Direction {
+    /// Octets handed on.
+    pub octets: u64,
+    /// It ended with a FIN; else with a reset.
+    pub finished: bool,
+}
+
+/// Relays until both directions have ended or the tunnel is broken; `stop` breaks it.
+pub async fn relay(
+    tcp: TcpStream,
+    stream: Stream,
+    limits: RelayLimits,
+    stop: impl Future<Output = Break>,
+) -> Relayed {
+    let (mut read, mut write) = stream.into_split();
+    let flow = Flow::new(&tcp, limits);
+    let broken = tokio::select! {
+        biased;
+        both = async { tokio::try_join!(flow.to_stream(&mut write), flow.to_tcp(&mut read)) } => both.err(),
+        error = sockets::failure(&tcp) => Some(Break::Tcp(error.kind())),
+        broken = flow.silence() => Some(broken),
+        broken = stop => Some(broken),
+    };
+    let (to_stream, to_tcp) = (flow.up.ended(), flow.down.ended());
+    if broken.is_some() {
+        write.reset(ErrorCode::CONNECT_ERROR);
+        sockets::reset(tcp);
+    }
+    Relayed { to_stream, to_tcp, broken }
+}
+
+/// What the two directions and the watch over them share. All of it runs in one task; the atomics are there
+/// because the task may move between threads.
+struct Flow<'a> {
+    tcp: &'a TcpStream,
+    limits: RelayLimits,
+    up: Counter,
+    down: Counter,
+    start: Instant,
+    /// Milliseconds since `start` at which an octet moved last.
+    moved: AtomicU64,
+    half_closed: Notify,
+}
+
+#[derive(Default)]
+struct Counter {
+    octets: AtomicU64,
+    finished: AtomicBool,
+}
+
+impl Counter {
+    fn ended(&self) -> Direction {
+        Direction { octets: self.octets.load(Ordering::Relaxed), finished: self.is_finished() }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished.load(Ordering::Relaxed)
+    }
+}
+
+impl<'a> Flow<'a> {
+    fn new(tcp: &'a TcpStream, limits: RelayLimits) -> Self {
+        let (up, down) = (Counter::default(), Counter::default());
+        let (start, moved, half_closed) = (Instant::now(), AtomicU64::new(0), Notify::new());
+        Self { tcp, limits, up, down, start, moved, half_closed }
+    }
+
+    fn moved(&self, counter: &Counter, octets: usize) {
+        let octets = u64::try_from(octets).unwrap_or(u64::MAX);
+        counter.octets.fetch_add(octets, Ordering::Relaxed);
+        self.moved.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn finished(&self, counter: &Counter) {
+        counter.finished.store(true, Ordering::Relaxed);
+        // The half-closed limit counts from here.
+        self.moved.store(self.now(), Ordering::Relaxed);
+        self.half_closed.notify_waiters();
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// TCP to stream, until the FIN.
+    async fn to_stream(&self, write: &mut WriteHalf) -> Result<(), Break> {
+        let mut intake = Intake::new();
+        loop {
+            let room = poll_fn(|cx| write.poll_write_ready(cx)).await.map_err(Break::Stream)?;
+            match intake.read(self.tcp, room) {
+                Ok(chunk) if chunk.is_empty() => {
+                    write.finish().map_err(Break::Stream)?;
+                    self.finished(&self.up);
+                    return Ok(());
+                }
+                Ok(chunk) => {
+                    self.moved(&self.up, chunk.len());
+                    write.send_chunk(chunk).map_err(Break::Stream)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    intake.rest();
+                    self.readable(write).await?;
+                }
+                Err(error) => return Err(Break::Tcp(error.kind())),
+            }
+        }
+    }
+
+    /// Waits for octets of TCP. While the other direction runs, it is the one that hears of a reset of the
+    /// stream; afterwards it must be heard here.
+    async fn readable(&self, write: &mut WriteHalf) -> Result<(), Break> {
+        let readable = self.tcp.readable();
+        let ready = if self.down.is_finished() {
+            tokio::select! {
+                ready = readable => ready,
+                error = write.reset_by_peer() => return Err(Break::Stream(error)),
+            }
+        } else {
+            tokio::select! {
+                ready = readable => ready,
+                () = self.half_closed.notified() => Ok(()),
+            }
+        };
+        ready.map_err(|error| Break::Tcp(error.kind()))
+    }
+
+    /// Stream to TCP, until END_STREAM.
+    async fn to_tcp(&self, read: &mut ReadHalf) -> Result<(), Break> {
+        let mut pieces = Vec::new();
+        loop {
+            let more = poll_fn(|cx| read.poll_read_chunks(cx, &mut pieces, BATCH)).await;
+            self.write_all(&mut pieces).await?;
+            if !more.map_err(Break::Stream)? {
+                let shut = SockRef::from(self.tcp).shutdown(Shutdown::Write);
+                shut.map_err(|error| Break::Tcp(error.kind()))?;
+                self.finished(&self.down);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes all pieces, many in one call, and leaves the list empty.
+    async fn write_all(&self, pieces: &mut Vec<Bytes>) -> Result<(), Break> {
+        let mut at = 0;
+        while let Some(rest) = pieces.get(at..).filter(|rest| !rest.is_empty()) {
+            let mut slices = [IoSlice::new(&[]); GATHER];
+            let count = rest.len().min(GATHER);
+            for (slice, piece) in slices.iter_mut().zip(rest) {
+                *slice = IoSlice::new(piece);
+            }
+            match self.tcp.try_write_vectored(&slices[..count]) {
+                Ok(mut written) => {
+                    self.moved(&self.down, written);
+                    while let Some(piece) = pieces.get_mut(at) {
+                        let taken = written.min(piece.len());
+                        piece.advance(taken);
+                        written -= taken;
+                        if !piece.is_empty() {
+                            break;
+                        }
+                        // Gives the memory back at once, and skips empty pieces.
+                        *piece = Bytes::new();
+                        at += 1;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.tcp.writable().await.map_err(|error| Break::Tcp(error.kind()))?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Break::Tcp(error.kind())),
+            }
+        }
+        pieces.clear();
+        Ok(())
+    }
+
+    /// Resolves once no octet has moved for as long as the limit that holds now.
+    async fn silence(&self) -> Break {
+        loop {
+            let half_closed = self.up.is_finished() || self.down.is_finished();
+            let limit = if half_closed { self.limits.half_closed_idle } else { self.limits.idle };
+            let Some(limit) = limit else {
+                self.half_closed.notified().await;
+                continue;
+            };
+            let silent = Duration::from_millis(self.now().saturating_sub(self.moved.load(Ordering::Relaxed)));
+            let Some(left) = limit.checked_sub(silent).filter(|left| !left.is_zero()) else {
+                return Break::Idle(limit);
+            };
+            tokio::select! {
+                () = sleep(left) => {}
+                () = self.half_closed.notified() => {}
+            }
+        }
+    }
+}
+
+/// Octets taken from the stream in one go.
+const BATCH: usize = 256 * 1024;
+/// Pieces given to one `writev`.
+const GATHER: usize = 64;
