@@ -355,7 +355,10 @@ impl State {
         if !self.is_open() || self.streams.active_in_all() > 0 {
             return;
         }
-        if let Some(received) = &self.goaway.received {
+        // A client that goes away may still open streams of its own (RFC 9113 6.8): a server lets it close.
+        if self.side == Side::Client
+            && let Some(received) = &self.goaway.received
+        {
             let error = received.error();
             self.finish_drain(ErrorCode::NO_ERROR, String::new());
             self.end(error);
