@@ -30,7 +30,7 @@ use super::transmit::Transmit;
 /// What the wire says never fails a call: each outcome is an event or something to transmit. Time never runs
 /// backwards between calls. No call blocks, and none panics on what a peer sends.
 pub struct Connection {
-    state: State,
+    pub(super) state: State,
 }
 
 /// The wire speaks.
@@ -201,7 +201,7 @@ impl Connection {
         let stream = state.add_stream(id);
         stream.is_connect = is_connect;
         stream.is_head = is_head;
-        stream.send.state = SendState::Open;
+        stream.send.state = if end { SendState::Finishing } else { SendState::Open };
         let key = stream.key;
         state.heads.push_back(HeadOut { key, fields, end });
         Ok(key)
@@ -217,7 +217,7 @@ impl Connection {
         match state.streams.get_mut(key) {
             Some(stream) if stream.send.state == SendState::Head && response.judge().is_ok() => {
                 if !response.is_informational() {
-                    stream.send.state = SendState::Open;
+                    stream.send.state = if end { SendState::Finishing } else { SendState::Open };
                     stream.answered = true;
                 } else if end {
                     return Err(StreamError::Finished);
