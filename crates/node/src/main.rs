@@ -1,2 +1,42 @@
-//! The node.
-fn main() {}
+//! The binary `hbone`: reads the command line, starts the log, carries the command out, ends with its code.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hbone_node::cli::{Ca, Cli, Command, Id};
+use hbone_node::exit::{Exit, Failure};
+use hbone_node::{ca, check, demo, dial, log, report, run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let default = match cli.command {
+        Command::Run(_) => "info",
+        Command::Check(_) | Command::Ca(_) | Command::Id(_) | Command::Dial(_) | Command::Demo(_) => "warn",
+    };
+    if let Err(reason) = log::start(cli.log_format, default) {
+        eprintln!("hbone: {reason}");
+        return Exit::Usage.into();
+    }
+    match carry_out(&cli.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            report::failure(cli.log_format, &failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn carry_out(command: &Command) -> Result<Exit, Failure> {
+    let text = match command {
+        Command::Run(ask) => return run::run(&ask.config),
+        Command::Dial(ask) => return dial::dial(ask),
+        Command::Demo(ask) => return demo::demo(ask),
+        Command::Check(ask) => check::check(&ask.config)?,
+        Command::Ca(Ca::Init(ask)) => ca::init(ask)?,
+        Command::Id(Id::Issue(ask)) => ca::issue(ask)?,
+    };
+    println!("{text}");
+    Ok(Exit::Success)
+}

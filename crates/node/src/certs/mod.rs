@@ -1,0 +1,12 @@
+//! Certificates: loading and checking them, and making them for `ca init`, `id issue` and the demo.
+//! Never prints key material, never overwrites a file.
+
+mod error;
+mod files;
+mod issue;
+mod load;
+
+pub use error::CertificateError;
+pub use files::{write_public, write_secret};
+pub use issue::{CertificateAuthority, Issued};
+pub use load::{Loaded, Paths, load};

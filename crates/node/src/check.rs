@@ -1,0 +1,44 @@
+//! `hbone check`: reads a configuration with all its files and says what it means, or every fault in it.
+//! Called by main.rs. Binds nothing and connects to nothing.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use time::OffsetDateTime;
+
+use crate::config::{self, Resolved};
+use crate::exit::Failure;
+use crate::report;
+
+/// Checks a file; gives back what to tell the user.
+///
+/// # Errors
+/// Every fault.
+pub fn check(path: &Path) -> Result<String, Failure> {
+    config::load(path).map(|config| summary(path, &config)).map_err(|faults| report::faults(&faults))
+}
+
+fn summary(path: &Path, config: &Resolved) -> String {
+    let mut text = String::new();
+    let until = OffsetDateTime::from_unix_timestamp(config.not_after).map(|until| until.to_string());
+    let _ = writeln!(text, "{}: no faults", path.display());
+    let _ = writeln!(text, "identity   {}", config.identity.id());
+    let _ = writeln!(text, "valid to   {}", until.unwrap_or_default());
+    for capture in &config.captures {
+        let (name, bind, peer) = (&capture.name, capture.bind, &capture.peer);
+        let _ =
+            writeln!(text, "listener   {name}: tcp {bind} to {} through {peer}", capture.route.destination);
+    }
+    for inbound in &config.inbounds {
+        let _ = writeln!(text, "listener   {}: hbone {}", inbound.name, inbound.bind);
+    }
+    for (name, peer) in &config.peers {
+        let expected: Vec<_> = peer.expected.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "peer       {name}: {} as {}", peer.address, expected.join(" or "));
+    }
+    if config.captures.is_empty() && config.inbounds.is_empty() {
+        let _ = writeln!(text, "note       no listener: only `hbone dial` can use this file");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}

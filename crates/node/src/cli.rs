@@ -1,0 +1,164 @@
+//! The command line: what can be asked of `hbone`. Parsed by main.rs, carried out by the command modules.
+//! Holds no behaviour.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::log::Format;
+
+/// Carries TCP connections over HTTP/2 CONNECT and mutual TLS (HBONE).
+///
+/// Exit codes: 0 done; 1 failed while running; 2 wrong usage or configuration; 3 refused by a policy, or the
+/// peer has the wrong identity; 4 unreachable.
+#[derive(Debug, Parser)]
+#[command(name = "hbone", version, about, long_about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Form of the log on standard error; RUST_LOG sets how much of it.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub log_format: Format,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `hbone` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the node that a configuration file describes.
+    Run(Run),
+    /// Check a configuration file and name every fault in it.
+    Check(Check),
+    /// Make a certificate authority.
+    #[command(subcommand)]
+    Ca(Ca),
+    /// Make identities.
+    #[command(subcommand)]
+    Id(Id),
+    /// Join standard input and output to a destination behind a peer (for ssh's ProxyCommand).
+    Dial(Dial),
+    /// Show a tunnel at work: two throwaway nodes on loopback, real traffic, figures.
+    Demo(Demo),
+}
+
+/// `hbone run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `hbone check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration file.
+    #[arg(value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `hbone ca …`
+#[derive(Debug, Subcommand)]
+pub enum Ca {
+    /// Make a new authority: ca.pem (give it to every node) and ca.key (keep it).
+    Init(CaInit),
+}
+
+/// `hbone ca init`
+#[derive(Debug, Args)]
+pub struct CaInit {
+    /// The folder to write into; made if it is missing.
+    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    pub dir: PathBuf,
+    /// The trust domain: the part that the identities of all nodes share.
+    #[arg(long, default_value = "cluster.local", value_name = "NAME")]
+    pub trust_domain: String,
+    /// How long it is valid.
+    #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
+}
+
+/// `hbone id …`
+#[derive(Debug, Subcommand)]
+pub enum Id {
+    /// Issue an identity: a certificate and its key.
+    Issue(IdIssue),
+}
+
+/// `hbone id issue`
+#[derive(Debug, Args)]
+pub struct IdIssue {
+    /// The whole identity, in place of --ns and --sa.
+    #[arg(value_name = "SPIFFE-ID", conflicts_with_all = ["ns", "sa"], required_unless_present_all = ["ns", "sa"])]
+    pub identity: Option<String>,
+    /// The namespace of the identity.
+    #[arg(long, value_name = "NAME", requires = "sa")]
+    pub ns: Option<String>,
+    /// The service account of the identity.
+    #[arg(long, value_name = "NAME", requires = "ns")]
+    pub sa: Option<String>,
+    /// The folder with ca.pem and ca.key.
+    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    pub ca: PathBuf,
+    /// The folder to write <name>.pem and <name>.key into.
+    #[arg(long, default_value = ".", value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// The name of the two files; the service account when left out.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// How long it is valid.
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: u32,
+}
+
+/// `hbone dial`
+#[derive(Debug, Args)]
+pub struct Dial {
+    /// The destination, as the peer shall dial it.
+    #[arg(value_name = "HOST:PORT")]
+    pub destination: String,
+    /// The configuration file that names the peers.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "peer")]
+    pub config: Option<PathBuf>,
+    /// The peer of the configuration to go through; what its routes say when left out.
+    #[arg(long, value_name = "PEER", requires = "config")]
+    pub via: Option<String>,
+    /// Without a configuration: the peer's address.
+    #[arg(long, value_name = "ADDR", conflicts_with = "config", requires_all = ["cert", "key", "ca", "expect"])]
+    pub peer: Option<String>,
+    /// Without a configuration: the own certificate.
+    #[arg(long, value_name = "FILE", requires = "peer")]
+    pub cert: Option<PathBuf>,
+    /// Without a configuration: the own key.
+    #[arg(long, value_name = "FILE", requires = "peer")]
+    pub key: Option<PathBuf>,
+    /// Without a configuration: the roots.
+    #[arg(long, value_name = "FILE", requires = "peer")]
+    pub ca: Option<PathBuf>,
+    /// Without a configuration: who the peer must be.
+    #[arg(long, value_name = "SPIFFE-ID", requires = "peer")]
+    pub expect: Option<String>,
+}
+
+/// `hbone demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Stay up afterwards and print commands to try.
+    #[arg(long)]
+    pub keep: bool,
+    /// Move 64 MiB instead of the whole amount, and measure less long.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,42 @@
+//! From a path to a resolved configuration or to its faults. Called by the commands; the only entry.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::fault::{Cause, Fault, Faults};
+use super::raw::Raw;
+use super::resolve::resolve;
+use super::resolved::Resolved;
+use super::source::Source;
+
+/// Loads a file with all that it names.
+///
+/// # Errors
+/// Every fault at once, in the order of the file.
+pub fn load(path: &Path) -> Result<Resolved, Faults> {
+    let source = Source::read(path).map_err(|error| {
+        let mut faults = Faults::default();
+        let cause = Cause::Unreadable { reason: error.to_string() };
+        faults.push(Fault { file: path.to_path_buf(), position: None, cause });
+        faults
+    })?;
+    parse(&source, now())
+}
+
+/// Resolves a text at the time `now` (seconds since 1970 in UTC).
+///
+/// # Errors
+/// Every fault at once, in the order of the file.
+pub fn parse(source: &Source, now: i64) -> Result<Resolved, Faults> {
+    let mut faults = Faults::default();
+    let raw = Raw::parse(source, &mut faults);
+    let resolved = resolve(&raw, source, now, &mut faults);
+    faults.sort();
+    resolved.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
+/// The wall clock, which certificates are measured by.
+pub(crate) fn now() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+}

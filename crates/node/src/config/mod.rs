@@ -1,0 +1,19 @@
+//! The configuration of a node: read, resolved, and every fault named at once with line and column.
+
+mod fault;
+mod limits;
+mod load;
+mod policies;
+mod raw;
+mod reader;
+mod resolve;
+mod resolved;
+mod source;
+mod value;
+
+pub use fault::{Cause, Fault, Faults};
+pub use limits::Limits;
+pub(crate) use load::now;
+pub use load::{load, parse};
+pub use resolved::{Capture, Inbound, PeerRoute, Resolved};
+pub use source::{At, Position, Source};

@@ -1,0 +1,97 @@
+//! Resolves `[[policies]]` and `[[routes]]`: who may reach what, and which peer leads where.
+//! Part of resolve.rs. Decides nothing itself; the policy does.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use hbone_tunnel::{Action, Authority, PolicyError, Rule, Source as Who, Target};
+
+use super::fault::Cause;
+use super::raw::{Raw, RawPolicy, RawRoute};
+use super::resolve::{ADDRESS, Peers, Resolver};
+use super::resolved::PeerRoute;
+use super::source::{At, Position};
+
+impl Resolver<'_> {
+    /// The rules in the order of the file.
+    pub(super) fn rules(&mut self, raw: &[RawPolicy]) -> Vec<Rule> {
+        self.names("policy", raw.iter().map(|policy| policy.name.as_ref()));
+        raw.iter().filter_map(|policy| self.rule(policy)).collect()
+    }
+
+    fn rule(&mut self, raw: &RawPolicy) -> Option<Rule> {
+        let action = raw.action.as_ref().and_then(|at| {
+            self.checked("action", at, "\"allow\" or \"deny\"", |text| match text {
+                "allow" => Ok(Action::Allow),
+                "deny" => Ok(Action::Deny),
+                _ => Err("there is no such action"),
+            })
+        });
+        let sources = self.each::<Who>("from", raw.from.as_ref(), WHO);
+        let except = self.each::<Who>("except", raw.except.as_ref(), WHO);
+        let targets = self.each::<Target>("to", raw.to.as_ref(), WHAT);
+        self.not_empty(raw, "from", raw.from.as_ref());
+        self.not_empty(raw, "to", raw.to.as_ref());
+        Some(Rule { name: raw.name.as_ref()?.value.clone(), action: action?, sources, except, targets })
+    }
+
+    /// An empty list would mean "any", which is the contrary of what it looks like.
+    fn not_empty(&mut self, raw: &RawPolicy, key: &'static str, list: Option<&At<Vec<At<String>>>>) {
+        if let Some(list) = list.filter(|list| list.value.is_empty()) {
+            let reason = if key == "from" { "`from` is an empty list" } else { "`to` is an empty list" };
+            let remedy = "leave the key out to mean any, or remove the policy";
+            self.fault(&list.span, Cause::Conflict { section: raw.title.clone(), reason, remedy });
+        }
+    }
+
+    fn each<T>(&mut self, key: &str, list: Option<&At<Vec<At<String>>>>, wanted: &str) -> Vec<T>
+    where
+        T: std::str::FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let texts = list.map(|list| list.value.as_slice()).unwrap_or_default();
+        texts.iter().filter_map(|at| self.parse(key, at, wanted)).collect()
+    }
+
+    /// The routes in the order of the file; the first that matches wins.
+    pub(super) fn routes(
+        &mut self,
+        raw: &[RawRoute],
+        listeners: &HashMap<String, Position>,
+        peers: &Peers,
+    ) -> Vec<PeerRoute> {
+        raw.iter().filter_map(|route| self.route(route, listeners, peers)).collect()
+    }
+
+    fn route(
+        &mut self,
+        raw: &RawRoute,
+        listeners: &HashMap<String, Position>,
+        peers: &Peers,
+    ) -> Option<PeerRoute> {
+        let known = raw.listener.as_ref().is_none_or(|at| self.reference("listener", at, listeners.keys()));
+        let destination =
+            raw.destination.as_ref().map(|at| self.parse::<Authority>("destination", at, ADDRESS));
+        let peer = raw.peer.as_ref().filter(|at| self.reference("peer", at, peers.keys()))?;
+        let destination = match destination {
+            Some(parsed) => Some(parsed?),
+            None => None,
+        };
+        let listener = raw.listener.as_ref().map(|at| at.value.clone());
+        known.then(|| PeerRoute { listener, destination, peer: peer.value.clone() })
+    }
+}
+
+/// A fault of the rules as a whole, shown at the policy that it names.
+pub(super) fn fault(resolver: &mut Resolver<'_>, raw: &Raw, error: &PolicyError) {
+    let text = error.to_string();
+    let named = |policy: &&RawPolicy| policy.name.as_ref().is_some_and(|name| text.contains(&name.value));
+    let span: Range<usize> = raw.policies.iter().find(named).map_or(0..0, |policy| policy.span.clone());
+    let (key, value) = ("policies".to_owned(), String::new());
+    resolver.fault(&span, Cause::BadValue { key, value, reason: text, wanted: "another rule".into() });
+}
+
+const WHO: &str =
+    "\"*\", \"spiffe://<trust domain>\", \"spiffe://<trust domain>/ns/<namespace>\" or a whole identity";
+const WHAT: &str =
+    "a host and a port or ports: \"10.0.0.0/8:80\", \"*.example:443\", \"127.0.0.1:8000-8010\"";

@@ -1,0 +1,239 @@
+//! The configuration as it was written: every key with its place, nothing interpreted yet.
+//! Made by `Raw::parse`, consumed by resolve.rs. Knows which keys exist, not what they mean.
+
+use std::ops::Range;
+
+use toml::de::DeTable;
+
+use super::fault::{Cause, Faults};
+use super::reader::Section;
+use super::source::{At, Source};
+
+/// A whole file.
+#[derive(Debug, Default)]
+pub(super) struct Raw {
+    pub(super) node: RawNode,
+    pub(super) identity: Option<RawIdentity>,
+    pub(super) listeners: Vec<RawListener>,
+    pub(super) peers: Vec<RawPeer>,
+    pub(super) routes: Vec<RawRoute>,
+    pub(super) policies: Vec<RawPolicy>,
+    pub(super) limits: RawLimits,
+}
+
+/// `[node]`
+#[derive(Debug, Default)]
+pub(super) struct RawNode {
+    pub(super) name: Option<At<String>>,
+    pub(super) baggage: Vec<(At<String>, At<String>)>,
+}
+
+/// `[identity]`
+#[derive(Debug)]
+pub(super) struct RawIdentity {
+    pub(super) span: Range<usize>,
+    pub(super) cert: Option<At<String>>,
+    pub(super) key: Option<At<String>>,
+    pub(super) ca: Option<At<String>>,
+}
+
+/// `[[listeners]]`
+#[derive(Debug)]
+pub(super) struct RawListener {
+    pub(super) title: String,
+    pub(super) span: Range<usize>,
+    pub(super) name: Option<At<String>>,
+    pub(super) kind: Option<At<String>>,
+    pub(super) bind: Option<At<String>>,
+    pub(super) destination: Option<At<String>>,
+    pub(super) peer: Option<At<String>>,
+    pub(super) allow_remote: Option<At<bool>>,
+    pub(super) istio_status: Option<At<bool>>,
+}
+
+/// `[[peers]]`
+#[derive(Debug)]
+pub(super) struct RawPeer {
+    pub(super) title: String,
+    pub(super) name: Option<At<String>>,
+    pub(super) address: Option<At<String>>,
+    pub(super) identities: Option<At<Vec<At<String>>>>,
+}
+
+/// `[[routes]]`
+#[derive(Debug)]
+pub(super) struct RawRoute {
+    pub(super) listener: Option<At<String>>,
+    pub(super) destination: Option<At<String>>,
+    pub(super) peer: Option<At<String>>,
+}
+
+/// `[[policies]]`
+#[derive(Debug)]
+pub(super) struct RawPolicy {
+    pub(super) title: String,
+    pub(super) span: Range<usize>,
+    pub(super) name: Option<At<String>>,
+    pub(super) action: Option<At<String>>,
+    pub(super) from: Option<At<Vec<At<String>>>>,
+    pub(super) except: Option<At<Vec<At<String>>>>,
+    pub(super) to: Option<At<Vec<At<String>>>>,
+}
+
+/// `[limits]`
+#[derive(Debug, Default)]
+pub(super) struct RawLimits {
+    pub(super) dial_timeout: Option<At<String>>,
+    pub(super) handshake_timeout: Option<At<String>>,
+    pub(super) setup_timeout: Option<At<String>>,
+    pub(super) idle_timeout: Option<At<String>>,
+    pub(super) half_closed_timeout: Option<At<String>>,
+    pub(super) pool_timeout: Option<At<String>>,
+    pub(super) keepalive_interval: Option<At<String>>,
+    pub(super) keepalive_timeout: Option<At<String>>,
+    pub(super) drain_deadline: Option<At<String>>,
+    pub(super) streams_per_connection: Option<At<u64>>,
+    pub(super) connections_per_peer: Option<At<u64>>,
+    pub(super) tunnels: Option<At<u64>>,
+    pub(super) unauthenticated: Option<At<u64>>,
+}
+
+impl Raw {
+    /// Reads a text; what cannot be read is left out and reported.
+    pub(super) fn parse(source: &Source, faults: &mut Faults) -> Self {
+        let (table, errors) = DeTable::parse_recoverable(source.text());
+        for error in &errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            let message = error.message().replace('\n', ", ");
+            faults.add(source, offset, Cause::Syntax { message });
+        }
+        let span = table.span();
+        let mut file = Section::new("the file", table.get_ref(), span);
+        let raw = Self {
+            node: file.table("node").map(|it| RawNode::read(it, source, faults)).unwrap_or_default(),
+            identity: file.table("identity").map(|it| RawIdentity::read(it, source, faults)),
+            listeners: each(&mut file, "listeners", source, faults, RawListener::read),
+            peers: each(&mut file, "peers", source, faults, RawPeer::read),
+            routes: each(&mut file, "routes", source, faults, RawRoute::read),
+            policies: each(&mut file, "policies", source, faults, RawPolicy::read),
+            limits: file.table("limits").map(|it| RawLimits::read(it, source, faults)).unwrap_or_default(),
+        };
+        file.finish(source, faults);
+        raw
+    }
+}
+
+fn each<'a, T>(
+    file: &mut Section<'a>,
+    key: &'static str,
+    source: &Source,
+    faults: &mut Faults,
+    read: impl Fn(Section<'a>, &Source, &mut Faults) -> T,
+) -> Vec<T> {
+    file.tables(key).into_iter().map(|section| read(section, source, faults)).collect()
+}
+
+impl RawNode {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self { name: section.string("name"), baggage: section.pairs("baggage") };
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawIdentity {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            span: section.span(),
+            cert: section.required("cert", "\"node.pem\""),
+            key: section.required("key", "\"node.key\""),
+            ca: section.required("ca", "\"ca.pem\""),
+        };
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawListener {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            title: section.title().to_owned(),
+            span: section.span(),
+            name: section.required("name", "\"web\""),
+            kind: section.required("kind", "\"tcp\""),
+            bind: section.required("bind", "\"127.0.0.1:8080\""),
+            destination: section.string("destination"),
+            peer: section.string("peer"),
+            allow_remote: section.boolean("allow_remote"),
+            istio_status: section.boolean("istio_status"),
+        };
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawPeer {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            title: section.title().to_owned(),
+            name: section.required("name", "\"bob\""),
+            address: section.required("address", "\"192.0.2.7:15008\""),
+            identities: section.strings("identity"),
+        };
+        if !section.has("identity") {
+            section.missing("identity", "\"spiffe://example.org/ns/default/sa/bob\"");
+        }
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawRoute {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            listener: section.string("listener"),
+            destination: section.string("destination"),
+            peer: section.required("peer", "\"bob\""),
+        };
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawPolicy {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            title: section.title().to_owned(),
+            span: section.span(),
+            name: section.required("name", "\"friends\""),
+            action: section.required("action", "\"allow\""),
+            from: section.strings("from"),
+            except: section.strings("except"),
+            to: section.strings("to"),
+        };
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawLimits {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            dial_timeout: section.string("dial_timeout"),
+            handshake_timeout: section.string("handshake_timeout"),
+            setup_timeout: section.string("setup_timeout"),
+            idle_timeout: section.string("idle_timeout"),
+            half_closed_timeout: section.string("half_closed_timeout"),
+            pool_timeout: section.string("pool_timeout"),
+            keepalive_interval: section.string("keepalive_interval"),
+            keepalive_timeout: section.string("keepalive_timeout"),
+            drain_deadline: section.string("drain_deadline"),
+            streams_per_connection: section.integer("streams_per_connection", 1..=65_536),
+            connections_per_peer: section.integer("connections_per_peer", 1..=256),
+            tunnels: section.integer("tunnels", 1..=1_000_000),
+            unauthenticated: section.integer("unauthenticated", 1..=100_000),
+        };
+        section.finish(source, faults);
+        raw
+    }
+}

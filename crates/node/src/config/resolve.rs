@@ -1,0 +1,324 @@
+//! From what was written to what it means: names become references, strings become types, defaults are filled
+//! in, files are loaded. Every fault is reported, none stops the search for more. Called by mod.rs.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use hbone_tunnel::{Authority, Identity, Peer, Policy, Route, SpiffeId};
+
+use super::fault::{Cause, Faults, nearest};
+use super::limits;
+use super::raw::{Raw, RawIdentity, RawListener, RawNode, RawPeer};
+use super::resolved::{Capture, Inbound, Resolved};
+use super::source::{At, Position, Source};
+use super::{policies, value};
+use crate::certs::{self, Paths};
+
+/// What a resolver works with: the file for positions and relative paths, and the faults found so far.
+pub(super) struct Resolver<'a> {
+    pub(super) source: &'a Source,
+    pub(super) faults: &'a mut Faults,
+}
+
+/// Resolves a whole file at the time `now` (seconds since 1970 in UTC); none when anything is wrong.
+pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults) -> Option<Resolved> {
+    let mut resolver = Resolver { source, faults };
+    let name = resolver.node_name(&raw.node);
+    let baggage = resolver.baggage(&raw.node);
+    let identity = resolver.identity(raw.identity.as_ref(), now);
+    let peers = resolver.peers(&raw.peers);
+    let listeners = resolver.names("listener", raw.listeners.iter().map(|it| it.name.as_ref()));
+    let routes = resolver.routes(&raw.routes, &listeners, &peers);
+    let (captures, inbounds) = resolver.listeners(&raw.listeners, &peers, &routes);
+    let rules = resolver.rules(&raw.policies);
+    let limits = limits::resolve(&mut resolver, &raw.limits);
+    let (identity, not_after) = identity?;
+    let policy = Policy::new(identity.id(), rules)
+        .map_err(|error| policies::fault(&mut resolver, raw, &error))
+        .ok()?;
+    if !faults.is_empty() {
+        return None;
+    }
+    let peers = peers.into_iter().filter_map(|(name, peer)| Some((name, peer?))).collect();
+    let policy = Arc::new(policy);
+    Some(Resolved { name, baggage, identity, not_after, captures, inbounds, peers, routes, policy, limits })
+}
+
+/// The peers by name; none for one that is defined and faulty, so that references to it are not a second fault.
+pub(super) type Peers = HashMap<String, Option<Peer>>;
+
+impl Resolver<'_> {
+    /// Notes a fault at a place.
+    pub(super) fn fault(&mut self, span: &Range<usize>, cause: Cause) {
+        self.faults.add(self.source, span.start, cause);
+    }
+
+    /// Reads a string as a type of its own.
+    pub(super) fn parse<T>(&mut self, key: &str, at: &At<String>, wanted: &str) -> Option<T>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        self.checked(key, at, wanted, |text| text.parse::<T>())
+    }
+
+    /// Reads a string with a function of its own.
+    pub(super) fn checked<T, E: Display>(
+        &mut self,
+        key: &str,
+        at: &At<String>,
+        wanted: &str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match read(&at.value) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                let (key, value, reason) = (key.into(), at.value.clone(), reason.to_string());
+                self.fault(&at.span, Cause::BadValue { key, value, reason, wanted: wanted.into() });
+                None
+            }
+        }
+    }
+
+    /// Checks that names are plain and unique, and gives them back with their places.
+    pub(super) fn names<'n>(
+        &mut self,
+        kind: &'static str,
+        names: impl Iterator<Item = Option<&'n At<String>>>,
+    ) -> HashMap<String, Position> {
+        let mut seen = HashMap::new();
+        for at in names.flatten() {
+            self.checked("name", at, "a short name like \"web-1\"", |text| value::name(text).map(drop));
+            let here = self.source.position(at.span.start);
+            if let Some(first) = seen.get(&at.value) {
+                let (name, first) = (at.value.clone(), *first);
+                self.fault(&at.span, Cause::Duplicate { kind, name, first });
+            } else {
+                seen.insert(at.value.clone(), here);
+            }
+        }
+        seen
+    }
+
+    /// Notes a fault when a name is not among those that exist.
+    pub(super) fn reference<'n>(
+        &mut self,
+        kind: &'static str,
+        at: &At<String>,
+        known: impl Iterator<Item = &'n String>,
+    ) -> bool {
+        let mut known: Vec<String> = known.cloned().collect();
+        if known.contains(&at.value) {
+            return true;
+        }
+        known.sort();
+        let near = nearest(&at.value, known.iter().map(String::as_str));
+        self.fault(&at.span, Cause::NoSuch { kind, name: at.value.clone(), near, known });
+        false
+    }
+
+    fn node_name(&mut self, raw: &RawNode) -> String {
+        let Some(at) = &raw.name else { return "hbone".into() };
+        self.checked("name", at, "a short name like \"node-1\"", |text| value::name(text).map(str::to_owned))
+            .unwrap_or_default()
+    }
+
+    /// The baggage as one field value; W3C Baggage 3.3.1 has no room for other characters without escapes.
+    fn baggage(&mut self, raw: &RawNode) -> Option<String> {
+        let mut members = Vec::new();
+        for (name, text) in &raw.baggage {
+            let wanted = "letters, digits, `-`, `_` and `.`";
+            let plain = |text: &str| value::name(text).map(str::to_owned);
+            let pair = (
+                self.checked("baggage", name, wanted, plain),
+                self.checked(&name.value, text, wanted, plain),
+            );
+            if let (Some(name), Some(text)) = pair {
+                members.push(format!("{name}={text}"));
+            }
+        }
+        (!members.is_empty()).then(|| members.join(","))
+    }
+
+    fn identity(&mut self, raw: Option<&RawIdentity>, now: i64) -> Option<(Arc<Identity>, i64)> {
+        let Some(raw) = raw else {
+            let example = "the files `cert`, `key` and `ca`; `hbone id issue` makes them";
+            self.fault(&(0..0), Cause::MissingSection { section: "[identity]", example });
+            return None;
+        };
+        let folder = self.source.folder();
+        let at = [&raw.cert, &raw.key, &raw.ca]
+            .map(|at| at.as_ref().map(|at| (folder.join(&at.value), at.span.clone())));
+        let [cert, key, ca] = at.clone().map(|at| at.map(|(path, _)| path));
+        let loaded = match certs::load(&Paths { cert, key, ca }, now) {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                for error in errors {
+                    let place = at.iter().flatten().find(|(path, _)| error.path() == Some(path));
+                    let span = place.map_or_else(|| raw.span.clone(), |(_, span)| span.clone());
+                    self.fault(&span, Cause::Certificate(error));
+                }
+                return None;
+            }
+        };
+        let not_after = loaded.not_after;
+        match Identity::new(loaded.chain, loaded.key, loaded.roots) {
+            Ok(identity) => Some((Arc::new(identity), not_after)),
+            Err(error) => {
+                let path = folder.join(raw.cert.as_ref().map_or("", |at| &at.value));
+                let error = certs::CertificateError::Content { path, reason: error.to_string() };
+                self.fault(&raw.span, Cause::Certificate(error));
+                None
+            }
+        }
+    }
+
+    fn peers(&mut self, raw: &[RawPeer]) -> Peers {
+        self.names("peer", raw.iter().map(|peer| peer.name.as_ref()));
+        let mut peers = Peers::new();
+        for raw in raw {
+            let peer = self.peer(raw);
+            if let Some(name) = &raw.name {
+                peers.entry(name.value.clone()).or_insert(peer);
+            }
+        }
+        peers
+    }
+
+    fn peer(&mut self, raw: &RawPeer) -> Option<Peer> {
+        let address = raw.address.as_ref().and_then(|at| self.parse::<Authority>("address", at, ADDRESS));
+        let identities = raw.identities.as_ref()?;
+        if identities.value.is_empty() {
+            let section = raw.title.clone();
+            let reason = "no identity is expected of it, so anyone could be it";
+            let remedy = "name at least one identity";
+            self.fault(&identities.span, Cause::Conflict { section, reason, remedy });
+        }
+        let wanted = "spiffe://<trust domain>/ns/<namespace>/sa/<account>";
+        let mut expected = Vec::new();
+        for at in &identities.value {
+            expected.extend(self.parse::<SpiffeId>("identity", at, wanted));
+        }
+        if expected.len() < identities.value.len() || expected.is_empty() {
+            return None;
+        }
+        Some(Peer { address: address?, expected })
+    }
+
+    fn listeners(
+        &mut self,
+        raw: &[RawListener],
+        peers: &Peers,
+        routes: &[super::resolved::PeerRoute],
+    ) -> (Vec<Capture>, Vec<Inbound>) {
+        let (mut captures, mut inbounds) = (Vec::new(), Vec::new());
+        let mut binds: HashMap<SocketAddr, Position> = HashMap::new();
+        for raw in raw {
+            let wanted = "an address and a port like \"127.0.0.1:8080\"; port 0 lets the system choose";
+            let bind = raw.bind.as_ref().and_then(|at| self.parse::<SocketAddr>("bind", at, wanted));
+            if let (Some(bind), Some(at)) = (bind.filter(|bind| bind.port() != 0), &raw.bind) {
+                let here = self.source.position(at.span.start);
+                if let Some(first) = binds.get(&bind).copied() {
+                    self.fault(&at.span, Cause::Duplicate { kind: "address", name: bind.to_string(), first });
+                }
+                binds.entry(bind).or_insert(here);
+            }
+            let Some(kind) = &raw.kind else { continue };
+            match kind.value.as_str() {
+                "tcp" => captures.extend(self.capture(raw, bind, peers, routes)),
+                "hbone" => inbounds.extend(self.inbound(raw, bind)),
+                _ => {
+                    let reason = "there is no such kind".to_owned();
+                    let wanted = "\"tcp\" (captures local connections) or \"hbone\" (serves peers)".into();
+                    let (key, value) = ("kind".into(), kind.value.clone());
+                    self.fault(&kind.span, Cause::BadValue { key, value, reason, wanted });
+                }
+            }
+        }
+        (captures, inbounds)
+    }
+
+    fn capture(
+        &mut self,
+        raw: &RawListener,
+        bind: Option<SocketAddr>,
+        peers: &Peers,
+        routes: &[super::resolved::PeerRoute],
+    ) -> Option<Capture> {
+        if let (Some(bind), Some(at)) = (bind, &raw.bind) {
+            let allowed = raw.allow_remote.as_ref().is_some_and(|at| at.value);
+            if !bind.ip().is_loopback() && !allowed {
+                self.fault(&at.span, Cause::UnsafeBind { bind: bind.to_string() });
+            }
+        }
+        if let Some(at) = &raw.istio_status {
+            let remedy = "remove it; it belongs to listeners of kind \"hbone\"";
+            self.fault(
+                &at.span,
+                Cause::Misplaced { key: "istio_status", section: raw.title.clone(), remedy },
+            );
+        }
+        let Some(at) = &raw.destination else {
+            let example = "\"127.0.0.1:80\"";
+            self.fault(
+                &raw.span,
+                Cause::MissingKey { key: "destination", section: raw.title.clone(), example },
+            );
+            return None;
+        };
+        let destination = self.parse::<Authority>("destination", at, ADDRESS);
+        let via = self.via(raw, destination.as_ref(), peers, routes);
+        let (destination, via, bind, name) = (destination?, via?, bind?, raw.name.as_ref()?.value.clone());
+        Some(Capture { name, bind, peer: via.0, route: Route { destination, via: via.1 } })
+    }
+
+    /// The peer of a capture: the one it names, else the one that a route finds.
+    fn via(
+        &mut self,
+        raw: &RawListener,
+        destination: Option<&Authority>,
+        peers: &Peers,
+        routes: &[super::resolved::PeerRoute],
+    ) -> Option<(String, Peer)> {
+        let name = match &raw.peer {
+            Some(at) => self.reference("peer", at, peers.keys()).then(|| at.value.clone())?,
+            None => {
+                let (destination, listener) = (destination?, raw.name.as_ref().map(|at| at.value.as_str()));
+                let found = routes.iter().find(|route| route.matches(listener, destination));
+                let Some(route) = found else {
+                    let section = raw.title.clone();
+                    let reason = "no `peer`, and no route leads to its destination";
+                    let remedy = "name a peer, or add a `[[routes]]` section for the destination";
+                    self.fault(&raw.span, Cause::Conflict { section, reason, remedy });
+                    return None;
+                };
+                route.peer.clone()
+            }
+        };
+        let peer = peers.get(&name)?.clone()?;
+        Some((name, peer))
+    }
+
+    fn inbound(&mut self, raw: &RawListener, bind: Option<SocketAddr>) -> Option<Inbound> {
+        let misplaced = [
+            ("destination", raw.destination.as_ref().map(|at| &at.span)),
+            ("peer", raw.peer.as_ref().map(|at| &at.span)),
+            ("allow_remote", raw.allow_remote.as_ref().map(|at| &at.span)),
+        ];
+        for (key, span) in misplaced {
+            if let Some(span) = span {
+                let remedy = "remove it; it belongs to listeners of kind \"tcp\"";
+                self.fault(span, Cause::Misplaced { key, section: raw.title.clone(), remedy });
+            }
+        }
+        let istio_status = raw.istio_status.as_ref().is_some_and(|at| at.value);
+        Some(Inbound { name: raw.name.as_ref()?.value.clone(), bind: bind?, istio_status })
+    }
+}
+
+pub(super) const ADDRESS: &str =
+    "a host and a port like \"192.0.2.7:80\", \"[2001:db8::7]:80\" or \"web.example:80\"";

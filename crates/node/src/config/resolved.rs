@@ -1,0 +1,90 @@
+//! The configuration as it is meant: typed, checked, with nothing left to look up. Made by resolve.rs, used by
+//! `run`, `check` and `dial`. Immutable.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hbone_tunnel::{Authority, Identity, Peer, Policy, Route};
+
+use super::limits::Limits;
+
+/// A whole node.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The node's name in logs.
+    pub name: String,
+    /// What is told to peers as `baggage`.
+    pub baggage: Option<String>,
+    /// Who this node is, and whom it believes.
+    pub identity: Arc<Identity>,
+    /// When the certificate ends: seconds since 1970 in UTC.
+    pub not_after: i64,
+    /// Local ports whose connections are carried to peers.
+    pub captures: Vec<Capture>,
+    /// Ports that serve peers.
+    pub inbounds: Vec<Inbound>,
+    /// The peers by name.
+    pub peers: BTreeMap<String, Peer>,
+    /// Which peer leads where; the first match wins.
+    pub routes: Vec<PeerRoute>,
+    /// Who may reach what through this node.
+    pub policy: Arc<Policy>,
+    /// Times and counts.
+    pub limits: Limits,
+}
+
+/// A listener of kind `tcp`.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// Its name.
+    pub name: String,
+    /// The address to listen on.
+    pub bind: SocketAddr,
+    /// The name of the peer that it leads through.
+    pub peer: String,
+    /// Where its connections go.
+    pub route: Route,
+}
+
+/// A listener of kind `hbone`.
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// Its name.
+    pub name: String,
+    /// The address to listen on.
+    pub bind: SocketAddr,
+    /// Whether a refusal is answered with 401, as Istio does, rather than 403.
+    pub istio_status: bool,
+}
+
+/// One rule of which peer leads where.
+#[derive(Debug, Clone)]
+pub struct PeerRoute {
+    /// The listener it is for; any when none.
+    pub listener: Option<String>,
+    /// The destination it is for; any when none.
+    pub destination: Option<Authority>,
+    /// The peer.
+    pub peer: String,
+}
+
+impl PeerRoute {
+    /// Whether connections of that listener to that destination take this route.
+    pub fn matches(&self, listener: Option<&str>, destination: &Authority) -> bool {
+        let listener_fits = self.listener.as_deref().is_none_or(|wanted| Some(wanted) == listener);
+        listener_fits && self.destination.as_ref().is_none_or(|wanted| wanted == destination)
+    }
+}
+
+impl Resolved {
+    /// The peer that leads to a destination for `dial`: the one named, else the first route, else the only peer.
+    pub fn peer_for(&self, via: Option<&str>, destination: &Authority) -> Option<(&str, &Peer)> {
+        let route = || self.routes.iter().find(|route| route.matches(None, destination));
+        let only = || self.peers.keys().next().filter(|_| self.peers.len() == 1);
+        let name = via
+            .or_else(|| route().map(|route| route.peer.as_str()))
+            .or_else(|| only().map(String::as_str))?;
+        self.peers.get_key_value(name).map(|(name, peer)| (name.as_str(), peer))
+    }
+}

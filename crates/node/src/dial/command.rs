@@ -1,0 +1,79 @@
+//! From the command line of `dial` to a tunnel and its exit code. Called by main.rs. Logs nothing unless asked:
+//! standard error belongs to the user of ssh.
+
+use std::sync::Arc;
+
+use hbone_tunnel::{Authority, Identity, Peer, SpiffeId};
+
+use super::connect::{Target, connect};
+use super::stdio::join;
+use crate::certs::{self, Paths};
+use crate::cli::Dial;
+use crate::config::{self, Limits};
+use crate::exit::{Exit, Failure};
+use crate::{report, runtime};
+
+/// Dials and carries octets until both directions have ended.
+///
+/// # Errors
+/// With the exit code that names the kind: usage, refused, unreachable, or a failure on the way.
+pub fn dial(ask: &Dial) -> Result<Exit, Failure> {
+    let destination = parse::<Authority>("destination", &ask.destination)?;
+    let target = match (&ask.config, &ask.peer) {
+        (Some(path), _) => from_file(path, ask.via.as_deref(), destination)?,
+        (None, Some(peer)) => from_flags(ask, peer, destination)?,
+        (None, None) => {
+            return Err(Failure::new(Exit::Usage, "no peer").remedy("give -c FILE or --peer ADDR"));
+        }
+    };
+    runtime::block_on(async move {
+        let stream = connect(&target).await?;
+        join(stream).await?;
+        Ok(Exit::Success)
+    })
+}
+
+fn from_file(path: &std::path::Path, via: Option<&str>, destination: Authority) -> Result<Target, Failure> {
+    let config = config::load(path).map_err(|faults| report::faults(&faults))?;
+    let Some((_, peer)) = config.peer_for(via, &destination) else {
+        let known: Vec<_> = config.peers.keys().map(|name| format!("`{name}`")).collect();
+        let what = match via {
+            Some(name) => format!("there is no peer `{name}` in {}", path.display()),
+            None => format!("no route in {} leads to {destination}", path.display()),
+        };
+        let remedy = format!("name one with --via; known: {}", known.join(", "));
+        return Err(Failure::new(Exit::Usage, what).remedy(remedy));
+    };
+    let peer = peer.clone();
+    let (identity, baggage, limits) = (config.identity, config.baggage, config.limits);
+    Ok(Target { destination, peer, identity, baggage, limits })
+}
+
+fn from_flags(ask: &Dial, address: &str, destination: Authority) -> Result<Target, Failure> {
+    let paths = Paths { cert: ask.cert.clone(), key: ask.key.clone(), ca: ask.ca.clone() };
+    let identity = load(&paths)?;
+    let expected = parse::<SpiffeId>("--expect", ask.expect.as_deref().unwrap_or_default())?;
+    let peer = Peer { address: parse("--peer", address)?, expected: vec![expected] };
+    Ok(Target { destination, peer, identity, baggage: None, limits: Limits::default() })
+}
+
+fn load(paths: &Paths) -> Result<Arc<Identity>, Failure> {
+    let usage = |what: String| Failure::new(Exit::Usage, what);
+    let loaded = certs::load(paths, config::now()).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(|error| format!("{error}; {}", error.remedy())).collect();
+        usage(lines.join("\n"))
+    })?;
+    let identity = Identity::new(loaded.chain, loaded.key, loaded.roots);
+    let path = paths.cert.clone().unwrap_or_default();
+    identity.map(Arc::new).map_err(|error| usage(format!("{}: {error}", path.display())))
+}
+
+fn parse<T>(what: &str, text: &str) -> Result<T, Failure>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| {
+        Failure::new(Exit::Usage, format!("{what} `{}`: {error}", text.escape_debug()))
+    })
+}

@@ -1,0 +1,21 @@
+//! The hbone node: everything behind the binary `hbone`, as a library so that tests can reach it.
+//!
+//! `cli` says what can be asked; `config` and `certs` read and check; `node` is a running node; `run`, `check`,
+//! `ca`, `dial` and `demo` are the commands. Never decides how tunnels behave: that is hbone-tunnel's part.
+
+#![forbid(unsafe_code)]
+
+pub mod ca;
+pub mod certs;
+pub mod check;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod dial;
+pub mod exit;
+pub mod log;
+pub mod node;
+pub mod report;
+pub mod run;
+pub mod runtime;
+pub mod signal;

@@ -1,0 +1,59 @@
+//! `hbone run`: a node from a configuration file until a signal ends it. Called by main.rs.
+//! First signal: drain until the deadline. Second signal: the end, at once.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tracing::{info, warn};
+
+use crate::config::{self, Resolved};
+use crate::exit::{Exit, Failure};
+use crate::node::Node;
+use crate::report;
+use crate::runtime;
+use crate::signal::Signals;
+
+/// Runs until the end.
+///
+/// # Errors
+/// A wrong configuration, listeners that cannot be bound.
+pub fn run(path: &Path) -> Result<Exit, Failure> {
+    let config = config::load(path).map_err(|faults| report::faults(&faults))?;
+    if config.captures.is_empty() && config.inbounds.is_empty() {
+        let what = format!("{}: there is nothing to run: no listener", path.display());
+        return Err(Failure::new(Exit::Usage, what).remedy("add a `[[listeners]]` section"));
+    }
+    runtime::block_on(serve(&config))
+}
+
+async fn serve(config: &Resolved) -> Result<Exit, Failure> {
+    let failed = |error: std::io::Error| Failure::new(Exit::Failure, format!("cannot take signals: {error}"));
+    let mut signals = Signals::new().map_err(failed)?;
+    expiry(config);
+    let mut node = Node::start(config).await?;
+    info!(name = config.name, identity = %config.identity.id(), listeners = node.listeners().len(), "ready");
+    let signal = signals.next().await;
+    let deadline = config.limits.drain_deadline;
+    info!(signal, deadline = ?deadline, "draining: no new tunnels, live ones may end; a second signal ends at once");
+    tokio::select! {
+        report = node.drain(deadline) => {
+            info!(finished = report.finished, reset = report.reset, "drained");
+            Ok(if report.reset == 0 { Exit::Success } else { Exit::Failure })
+        }
+        signal = signals.next() => {
+            warn!(signal, "ended before the drain was done: live tunnels are reset");
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+/// Warns of a certificate that ends soon, while there is time.
+fn expiry(config: &Resolved) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let end = Duration::from_secs(u64::try_from(config.not_after).unwrap_or(0));
+    let left = end.saturating_sub(now);
+    if left < Duration::from_secs(86_400) {
+        let minutes = left.as_secs() / 60;
+        warn!(minutes, "the certificate ends soon: issue a new one with `hbone id issue` and restart");
+    }
+}

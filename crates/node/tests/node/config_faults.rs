@@ -1,0 +1,269 @@
+//! Every kind of mistake in a configuration is named with its line and column, all of them at once.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::common::{Lab, code, hbone, id, identity_section, run, stderr, stdout};
+use hbone_node::config;
+
+/// The positions (`line:column`) and texts of the faults of a configuration in a lab.
+fn faults(lab: &Lab, text: &str) -> Vec<(String, String)> {
+    let path = lab.write("node.toml", text);
+    let faults = config::load(&path).expect_err("there must be faults");
+    faults
+        .iter()
+        .map(|fault| {
+            let position = fault.position.map(|position| position.to_string()).unwrap_or_default();
+            (position, format!("{}; {}", fault.cause, fault.cause.remedy()))
+        })
+        .collect()
+}
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.issue("alice");
+    lab
+}
+
+/// One file with every kind of mistake; each line that is wrong ends with what must be said of it.
+const ALL: &str = r#"
+[node]
+nam = "x"                                  # 3:1 did you mean `name`
+baggage = { "a b" = "c" }                  # 4:13 has characters
+
+[identity]
+cert = "alice.pem"
+key = "missing.key"                        # 8:7 missing.key
+ca = 7                                     # 9:6 of type integer
+
+[[listeners]]
+name = "web"
+kind = "tpc"                               # 13:8 no such kind
+bind = "127.0.0.1"                         # 14:8 "127.0.0.1:8080"
+
+[[listeners]]                              # 16:1 has no `destination`
+name = "web"                               # 17:8 already defined at 12:8
+kind = "tcp"
+bind = "0.0.0.0:8080"                      # 19:8 allow_remote = true
+istio_status = true                        # 20:16 no meaning
+
+[[listeners]]
+name = "db"
+kind = "tcp"
+bind = "127.0.0.1:5432"
+destination = "db.example"                 # 26:15 "192.0.2.7:80"
+peer = "bbo"                               # 27:8 did you mean `bob`
+
+[[listeners]]
+name = "in"
+kind = "hbone"
+bind = "127.0.0.1:5432"                    # 32:8 already defined at 25:8
+destination = "127.0.0.1:80"               # 33:15 no meaning
+allow_remote = "yes"                       # 34:16 of type string
+
+[[listeners]]                              # 36:1 no route leads to its destination
+name = "lost"
+kind = "tcp"
+bind = "[::1]:0"
+destination = "127.0.0.1:80"
+
+[[peers]]                                  # 42:1 has no `address`
+name = "bob"
+identity = "spiffe://example.org/bob"      # 44:12 spiffe://<trust domain>
+
+[[peers]]
+name = "bob"                               # 47:8 already defined at 43:8
+address = "192.0.2.7:15008"
+identity = []                              # 49:12 anyone could be it
+
+[[routes]]                                 # 51:1 has no `peer`
+listener = "wep"                           # 52:12 did you mean `web`
+
+[[policies]]                               # 54:1 has no `action`
+name = "p q"                               # 55:8 a short name
+from = ["spiffe://", 5]                    # 56:9 trust domain | 56:22 of type integer
+to = []                                    # 57:6 empty list
+
+[[policies]]
+name = "q"
+action = "permit"                          # 61:10 "allow" or "deny"
+to = ["10.0.0.0/8:99999"]                  # 62:7 a host and a port or ports
+
+[limits]
+dial_timeout = "10"                        # 65:16 has no unit
+handshake_timeout = "0s"                   # 66:21 longer than nothing
+idle_timeout = 5                           # 67:16 of type integer
+tunnels = 0                                # 68:11 from 1 to
+streams = 3                                # 69:1 did you mean
+
+[listener]                                 # 71:2 did you mean `listeners`
+"#;
+
+#[test]
+fn every_kind_of_fault_is_reported_at_once_with_its_place() {
+    let found = faults(&lab(), ALL);
+    let listing = found.iter().map(|(at, what)| format!("{at} {what}")).collect::<Vec<_>>().join("\n");
+    let mut wanted = 0;
+    for line in ALL.lines() {
+        let Some((_, comment)) = line.split_once(" # ") else { continue };
+        let mut last = "";
+        for part in comment.split(" | ") {
+            let (at, what) = match part.trim().split_once(' ') {
+                Some((at, what)) if at.contains(':') && at.starts_with(|c: char| c.is_ascii_digit()) => {
+                    wanted += 1;
+                    (at, what)
+                }
+                _ => continue,
+            };
+            last = at;
+            let hit = found.iter().any(|(position, text)| position == at && text.contains(what.trim()));
+            assert!(hit, "no fault at {at} with {what:?}; found:\n{listing}");
+        }
+        assert!(!last.is_empty(), "a comment without a place: {line}");
+    }
+    assert_eq!(found.len(), wanted, "faults without a wanted place:\n{listing}");
+}
+
+#[test]
+fn faults_are_listed_in_the_order_of_the_file() {
+    let lab = lab();
+    let path = lab.write("node.toml", ALL);
+    let faults = config::load(&path).expect_err("there must be faults");
+    let positions: Vec<_> = faults.iter().map(|fault| fault.position).collect();
+    assert!(positions.is_sorted());
+}
+
+#[test]
+fn broken_toml_is_reported_with_its_place_and_the_rest_is_still_read() {
+    let found = faults(&lab(), "[node]\nname = \n\n[limits]\nnonsense = 1\n");
+    assert!(found.iter().any(|(at, what)| at.starts_with("2:") && what.contains("not TOML")), "{found:?}");
+    assert!(found.iter().any(|(at, what)| at == "5:1" && what.contains("nonsense")), "{found:?}");
+}
+
+#[test]
+fn a_missing_file_is_one_fault_without_a_place() {
+    let output = run(&["check", "/nonexistent/hbone.toml"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("/nonexistent/hbone.toml: cannot read the file"), "{}", stderr(&output));
+}
+
+#[test]
+fn t35_a_key_file_that_others_can_read_is_refused_and_named() {
+    let lab = lab();
+    fs::set_permissions(lab.path("alice.key"), fs::Permissions::from_mode(0o640)).unwrap();
+    let found = faults(&lab, &identity_section("alice"));
+    let [(at, what)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(at, "3:7");
+    assert!(what.contains("alice.key") && what.contains("0640") && what.contains("chmod 600"), "{what}");
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let lab = lab();
+    lab.issue("bob");
+    let text = "[identity]\ncert = \"alice.pem\"\nkey = \"bob.key\"\nca = \"ca.pem\"\n";
+    let found = faults(&lab, text);
+    assert!(found.len() == 1 && found[0].1.contains("does not belong"), "{found:?}");
+    assert_eq!(found[0].0, "3:7");
+}
+
+#[test]
+fn an_expired_certificate_is_refused_with_its_end() {
+    let lab = lab();
+    let now = time::OffsetDateTime::now_utc();
+    let hour = time::Duration::hours(1);
+    let issued = lab.authority().issue_between(&id("old"), now - hour * 2, now - hour).unwrap();
+    lab.write_identity("old", &issued.cert_pem, &issued.key_pem);
+    let found = faults(&lab, &identity_section("old"));
+    assert!(found.len() == 1 && found[0].1.contains("expired at"), "{found:?}");
+    assert_eq!(found[0].0, "2:8");
+}
+
+#[test]
+fn a_certificate_without_a_spiffe_identity_is_refused() {
+    let lab = lab();
+    lab.issue_as("odd", "https://example.org/alice");
+    let found = faults(&lab, &identity_section("odd"));
+    assert!(found.len() == 1 && found[0].1.contains("spiffe://"), "{found:?}");
+}
+
+#[test]
+fn t10_a_rule_for_a_foreign_trust_domain_is_refused_at_load() {
+    let rule = "[[policies]]\nname = \"far\"\naction = \"allow\"\nfrom = \"spiffe://elsewhere\"\n";
+    let found = faults(&lab(), &format!("{}{rule}", identity_section("alice")));
+    assert!(found.len() == 1 && found[0].1.contains("elsewhere"), "{found:?}");
+    assert_eq!(found[0].0, "5:1");
+}
+
+#[test]
+fn a_whole_configuration_has_no_faults_and_check_explains_it() {
+    let lab = lab();
+    let text = format!(
+        "{}{}",
+        identity_section("alice"),
+        r#"
+[node]
+name = "alice"
+baggage = { "service.name" = "shop" }
+[[listeners]]
+name = "web"
+kind = "tcp"
+bind = "127.0.0.1:0"
+destination = "127.0.0.1:80"
+[[listeners]]
+name = "in"
+kind = "hbone"
+bind = "0.0.0.0:0"
+[[peers]]
+name = "bob"
+address = "192.0.2.7:15008"
+identity = ["spiffe://example.org/ns/test/sa/bob"]
+[[routes]]
+destination = "127.0.0.1:80"
+peer = "bob"
+[[policies]]
+name = "friends"
+action = "allow"
+from = "spiffe://example.org/ns/test"
+to = ["127.0.0.1:8000-8010", "*.example:443"]
+[limits]
+drain_deadline = "0s"
+idle_timeout = "2h"
+"#
+    );
+    let path = lab.write("node.toml", &text);
+    let resolved = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(resolved.baggage.as_deref(), Some("service.name=shop"));
+    assert_eq!(resolved.limits.idle_timeout.as_secs(), 7200);
+    assert_eq!(resolved.captures[0].peer, "bob", "found by the route");
+    let output = run(&["check", &lab.text("node.toml")]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("tcp 127.0.0.1:0 to 127.0.0.1:80 through bob"), "{}", stdout(&output));
+}
+
+#[test]
+fn check_prints_one_line_a_fault_in_text_and_in_json() {
+    let lab = lab();
+    lab.write("node.toml", "[node]\nnam = 1\n");
+    let output = run(&["check", &lab.text("node.toml")]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("node.toml:2:1: unknown key `nam` in [node]; did you mean `name`?"));
+    let output = hbone().args(["--log-format", "json", "check", &lab.text("node.toml")]).output().unwrap();
+    assert_eq!(code(&output), 2);
+    let text = stderr(&output);
+    for line in text.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!(value["exit"], 2);
+    }
+    assert!(text.lines().count() >= 2, "{text}");
+}
+
+#[test]
+fn no_key_material_is_ever_printed() {
+    let lab = lab();
+    let path = lab.write("node.toml", &identity_section("alice"));
+    let resolved = config::load(&path).unwrap_or_else(|faults| panic!("{faults}"));
+    let key = fs::read_to_string(lab.path("alice.key")).unwrap();
+    let secret = key.lines().nth(1).unwrap();
+    assert!(!format!("{resolved:?}").contains(secret));
+}

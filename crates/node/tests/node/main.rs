@@ -1,0 +1,14 @@
+//! Tests of the node from outside: the real binary, real files, real sockets, other programs as peers.
+
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
+
+mod bad_input;
+mod commands;
+mod common;
+mod config_faults;
+mod demo;
+mod fake;
+mod process;
+mod readme;
+mod signals;
+mod tunnels;

@@ -1,0 +1,226 @@
+//! Two `hbone run` processes with a server behind the second: what goes in comes out, with programs of others.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+
+use crate::common::{Lab, hbone, id, identity_section};
+use crate::fake;
+use crate::process::{NodeProcess, PATIENCE, Process, installed};
+
+/// Two nodes: alice captures for each destination (`to0`, `to1`, …), bob serves and lets her reach them.
+pub(crate) struct Pair {
+    pub(crate) lab: Lab,
+    pub(crate) alice: NodeProcess,
+    pub(crate) bob: NodeProcess,
+}
+
+impl Pair {
+    pub(crate) fn start(destinations: &[SocketAddr]) -> Self {
+        Self::with_limits(destinations, "")
+    }
+
+    pub(crate) fn with_limits(destinations: &[SocketAddr], limits: &str) -> Self {
+        let lab = Lab::new();
+        lab.issue("alice");
+        lab.issue("bob");
+        let allowed = destinations.iter().map(|it| format!("\"{it}\"")).collect::<Vec<_>>().join(", ");
+        let config = format!(
+            "{}[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\n\
+             [[policies]]\nname = \"alice\"\naction = \"allow\"\nfrom = \"{}\"\nto = [{allowed}]\n[limits]\n{limits}\n",
+            identity_section("bob"),
+            id("alice"),
+        );
+        let bob = NodeProcess::start(&lab.write("bob.toml", &config));
+        let config = capturing(bob.address("in"), &id("bob"), destinations, limits);
+        let alice = NodeProcess::start(&lab.write("alice.toml", &config));
+        Self { lab, alice, bob }
+    }
+
+    pub(crate) fn connect(&self, index: usize) -> TcpStream {
+        let stream = TcpStream::connect(self.alice.address(&format!("to{index}"))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+}
+
+/// A configuration of alice with one capture for each destination, all through one peer.
+pub(crate) fn capturing(peer: SocketAddr, expected: &str, to: &[SocketAddr], limits: &str) -> String {
+    let mut config = identity_section("alice");
+    let _ = writeln!(config, "[[peers]]\nname = \"bob\"\naddress = \"{peer}\"\nidentity = \"{expected}\"");
+    for (index, destination) in to.iter().enumerate() {
+        let _ = writeln!(
+            config,
+            "[[listeners]]\nname = \"to{index}\"\nkind = \"tcp\"\nbind = \"127.0.0.1:0\"\n\
+             destination = \"{destination}\"\npeer = \"bob\""
+        );
+    }
+    let _ = writeln!(config, "[limits]\n{limits}");
+    config
+}
+
+/// Octets that repeat only after a long time.
+fn octets(length: usize) -> Vec<u8> {
+    (0..length as u32)
+        .flat_map(|index| index.wrapping_mul(2_654_435_761).to_le_bytes())
+        .take(length)
+        .collect()
+}
+
+#[test]
+fn every_octet_comes_back_and_the_end_of_one_direction_leaves_the_other_open() {
+    let pair = Pair::start(&[fake::echo()]);
+    let mut stream = pair.connect(0);
+    let sent = octets(4 << 20);
+    let mut writer = stream.try_clone().unwrap();
+    let copy = sent.clone();
+    let writing = std::thread::spawn(move || {
+        writer.write_all(&copy).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+    });
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).unwrap();
+    writing.join().unwrap();
+    assert!(received == sent, "{} octets came back, {} were sent", received.len(), sent.len());
+}
+
+#[test]
+fn a_server_that_ends_first_still_gets_what_follows() {
+    let (report, later) = std::sync::mpsc::channel();
+    let server = fake::serve(move |mut stream| {
+        stream.write_all(b"first").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        report.send(rest).unwrap();
+    });
+    let pair = Pair::start(&[server]);
+    let mut stream = pair.connect(0);
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "first");
+    stream.write_all(b"and later").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(later.recv_timeout(PATIENCE).unwrap(), b"and later");
+}
+
+#[test]
+fn t29_a_reset_of_the_server_is_a_reset_at_the_client() {
+    let server = fake::serve(|stream| {
+        let mut octet = [0];
+        let _ = (&stream).read(&mut octet);
+        let stream = tokio_stream(stream);
+        stream.set_zero_linger().unwrap();
+    });
+    let pair = Pair::start(&[server]);
+    let mut stream = pair.connect(0);
+    stream.write_all(b"x").unwrap();
+    let error = stream.read(&mut [0; 16]).expect_err("must be a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// Std has no way to set the linger time yet.
+fn tokio_stream(stream: TcpStream) -> tokio::net::TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let _guard = runtime.enter();
+    stream.set_nonblocking(true).unwrap();
+    tokio::net::TcpStream::from_std(stream).unwrap()
+}
+
+#[test]
+fn curl_fetches_a_file_of_pythons_web_server() {
+    if !installed("curl") || !installed("python3") {
+        return;
+    }
+    let lab = Lab::new();
+    let body = octets(8 << 20);
+    std::fs::write(lab.path("file"), &body).unwrap();
+    let mut python = Command::new("python3");
+    python.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]).arg(lab.path(""));
+    let mut python = Process::start(&mut python, false);
+    let line = python.line("its port", |line| line.contains(" port "));
+    let port = line.split(" port ").nth(1).unwrap().split(' ').next().unwrap();
+    let pair = Pair::start(&[format!("127.0.0.1:{port}").parse().unwrap()]);
+    let url = format!("http://{}/file", pair.alice.address("to0"));
+    for _ in 0..3 {
+        let output = Command::new("curl").args(["-sS", "--max-time", "30", &url]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout == body, "{} octets of {}", output.stdout.len(), body.len());
+    }
+}
+
+#[test]
+fn iperf3_measures_both_directions() {
+    if !installed("iperf3") {
+        return;
+    }
+    for reverse in [false, true] {
+        let server = fake::closed();
+        let mut iperf = Command::new("iperf3");
+        iperf.args(["-s", "-1", "--forceflush", "-B", "127.0.0.1", "-p", &server.port().to_string()]);
+        let mut iperf = Process::start(&mut iperf, false);
+        iperf.line("that it listens", |line| line.contains("listening"));
+        let pair = Pair::start(&[server]);
+        let port = pair.alice.address("to0").port().to_string();
+        let mut client = Command::new("iperf3");
+        client.args(["-c", "127.0.0.1", "-p", &port, "-n", "32M", "-J"]);
+        if reverse {
+            client.arg("-R");
+        }
+        let output = client.output().unwrap();
+        let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(
+            output.status.success() && result["error"].is_null(),
+            "reverse {reverse}: {}",
+            result["error"]
+        );
+        let received = result["end"]["sum_received"]["bytes"].as_u64().unwrap();
+        assert!(received >= 32 << 20, "reverse {reverse}: {received} octets");
+    }
+}
+
+#[test]
+fn dial_joins_standard_input_and_output_to_a_destination() {
+    let server = fake::echo();
+    let pair = Pair::start(&[server]);
+    let mut dial = hbone();
+    dial.args(["dial", &server.to_string(), "-c", &pair.lab.text("alice.toml")]);
+    let mut dial = dial.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let sent = octets(1 << 20);
+    let mut input = dial.stdin.take().unwrap();
+    let copy = sent.clone();
+    let writing = std::thread::spawn(move || input.write_all(&copy).unwrap());
+    let output = dial.wait_with_output().unwrap();
+    writing.join().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stdout == sent, "{} octets came back", output.stdout.len());
+}
+
+#[test]
+fn dial_shows_the_end_of_the_server_while_its_input_is_open() {
+    let server = fake::serve(|mut stream| stream.write_all(b"banner").unwrap());
+    let pair = Pair::start(&[server]);
+    let mut dial = hbone();
+    dial.args(["dial", &server.to_string(), "-c", &pair.lab.text("alice.toml")]);
+    let mut dial = dial.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut text = String::new();
+    dial.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "banner");
+    drop(dial.stdin.take());
+    assert!(dial.wait().unwrap().success());
+}
+
+#[test]
+fn dial_works_with_flags_alone() {
+    let server = fake::serve(|mut stream| stream.write_all(b"banner").unwrap());
+    let pair = Pair::start(&[server]);
+    let peer = pair.bob.address("in").to_string();
+    let (cert, key, ca) = (pair.lab.text("alice.pem"), pair.lab.text("alice.key"), pair.lab.text("ca.pem"));
+    let mut dial = hbone();
+    dial.args(["dial", &server.to_string(), "--peer", &peer, "--cert", &cert, "--key", &key, "--ca", &ca]);
+    let output = dial.args(["--expect", &id("bob")]).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"banner");
+}
