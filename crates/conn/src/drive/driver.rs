@@ -277,7 +277,7 @@ impl<W: Wire> Driver<W> {
         };
         let shut = match self.wire.poll_flush(cx, &mut self.out) {
             Poll::Ready(Ok(())) => self.wire.poll_shutdown(cx),
-            other => other,
+            unsent @ (Poll::Ready(_) | Poll::Pending) => unsent,
         };
         match shut {
             Poll::Ready(Ok(())) if self.reading => {

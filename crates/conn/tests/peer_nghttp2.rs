@@ -1,0 +1,185 @@
+//! Against programs of others: nghttpd as the server of our client; nghttp, h2load and curl as clients of the
+//! example server.
+//!
+//! A program that is not installed is skipped with a message; with `HBONE_REQUIRE_PEERS=1` that is a failure.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use hbone_conn::{Config, ConnectionError, Handle, Plain, Request, Side, establish};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+/// The path of a program, or `None` after saying that it is missing.
+fn program(name: &str) -> Option<PathBuf> {
+    let places = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin"];
+    let found = places.iter().map(|place| PathBuf::from(place).join(name)).find(|path| path.exists());
+    if found.is_none() {
+        #[expect(clippy::disallowed_methods, reason = "how strict this test is, not how the engine behaves")]
+        let required = std::env::var("HBONE_REQUIRE_PEERS").is_ok_and(|value| value == "1");
+        assert!(!required, "{name} is required and not installed");
+        eprintln!("skipped: {name} is not installed");
+    }
+    found
+}
+
+/// A child that is killed with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The example server, built beside this test, on a free port.
+fn example() -> (Running, String) {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    let path = path.join("examples/h2c_server");
+    let mut child = Command::new(path)
+        .arg("127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the example is built with the tests");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    (Running(child), address)
+}
+
+fn run(path: PathBuf, arguments: &[&str]) -> Output {
+    let output = Command::new(path).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn nghttp_gets_its_answers() {
+    let Some(nghttp) = program("nghttp") else { return };
+    let (_server, address) = example();
+    let url = format!("http://{address}/");
+    let got = text(&run(nghttp, &["-v", "-m", "20", &url]));
+    assert_eq!(got.matches(":status: 200").count(), 20, "{got}");
+    assert!(got.contains("Hello, world!"));
+    assert!(!got.contains("RST_STREAM"), "{got}");
+}
+
+#[test]
+fn curl_gets_posts_and_asks_for_heads() {
+    let Some(curl) = program("curl") else { return };
+    let (_server, address) = example();
+    let url = format!("http://{address}/some/path");
+    let body = tempfile(3_000_000);
+    let ask = |more: &[&str]| {
+        let common = ["-s", "--max-time", "20", "--http2-prior-knowledge", "-w", " %{http_code}", &url];
+        text(&run(curl.clone(), &[&common, more].concat()))
+    };
+    assert_eq!(ask(&[]), "Hello, world! 200");
+    assert_eq!(ask(&["--data-binary", &format!("@{}", body.display())]), "Hello, world! 200");
+    let head = ask(&["-I"]);
+    assert!(head.contains("content-length: 13") && head.ends_with("200"), "{head}");
+    std::fs::remove_file(body).unwrap();
+}
+
+#[test]
+fn h2load_succeeds_with_every_request() {
+    let Some(h2load) = program("h2load") else { return };
+    let (_server, address) = example();
+    let url = format!("http://{address}/");
+    let got = text(&run(h2load, &["-n", "5000", "-c", "5", "-m", "100", &url]));
+    assert!(got.contains("5000 done, 5000 succeeded, 0 failed, 0 errored"), "{got}");
+}
+
+/// nghttpd on a free port, serving files of `root`.
+fn nghttpd(root: &std::path::Path) -> Option<(Running, SocketAddr)> {
+    let path = program("nghttpd")?;
+    // A port that was free a moment ago; nghttpd cannot tell which one it took.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let child = Command::new(path)
+        .args(["--no-tls", "-a", "127.0.0.1", "-d"])
+        .arg(root)
+        .args(["--echo-upload", &address.port().to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    while StdStream::connect(address).is_err() {
+        assert!(running.0.try_wait().unwrap().is_none(), "nghttpd has ended");
+        std::thread::yield_now();
+    }
+    Some((running, address))
+}
+
+async fn client(address: SocketAddr) -> (Handle, tokio::task::JoinHandle<ConnectionError>) {
+    let socket = TcpStream::connect(address).await.unwrap();
+    let (handle, _, driver) = establish(Side::Client, Plain::tcp(socket).unwrap(), Config::default());
+    (handle, tokio::spawn(driver))
+}
+
+fn tempfile(size: usize) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("hbone-peer-{}-{size}", std::process::id()));
+    std::fs::write(&path, pattern(size)).unwrap();
+    path
+}
+
+fn pattern(size: usize) -> Vec<u8> {
+    (0..size).map(|i| (i % 251) as u8 ^ (i >> 12) as u8).collect()
+}
+
+#[tokio::test]
+async fn our_client_fetches_files_from_nghttpd() {
+    let path = tempfile(2_000_000);
+    let Some((_server, address)) = nghttpd(path.parent().unwrap()) else { return };
+    let (handle, driver) = client(address).await;
+    let name = format!("/{}", path.file_name().unwrap().to_string_lossy());
+    let fetch = |path: String| {
+        let handle = handle.clone();
+        async move {
+            let mut stream = handle.open(Request::new("GET", "http", "localhost", &path)).await.unwrap();
+            stream.finish().unwrap();
+            let status = stream.response().await.unwrap().status();
+            let mut body = Vec::new();
+            stream.read_to_end(&mut body).await.unwrap();
+            (status, body)
+        }
+    };
+    let (one, two, missing) =
+        tokio::join!(fetch(name.clone()), fetch(name.clone()), fetch("/no/such/file".to_owned()));
+    let expected = pattern(2_000_000);
+    assert!(one == (200, expected.clone()) && two == (200, expected));
+    assert_eq!(missing.0, 404);
+    handle.ping().await.unwrap();
+    drop(handle);
+    assert_eq!(driver.await.unwrap(), ConnectionError::Closed);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[tokio::test]
+async fn what_our_client_uploads_comes_back_from_nghttpd() {
+    let Some((_server, address)) = nghttpd(&std::env::temp_dir()) else { return };
+    let (handle, driver) = client(address).await;
+    let mut stream = handle.open(Request::new("POST", "http", "localhost", "/echo")).await.unwrap();
+    let data = pattern(1_000_000);
+    for piece in data.chunks(70_000) {
+        stream.write_chunk(bytes::Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    stream.finish().unwrap();
+    assert_eq!(stream.response().await.unwrap().status(), 200);
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).await.unwrap();
+    assert!(got == data);
+    handle.close(hbone_conn::ErrorCode::NO_ERROR);
+    driver.await.unwrap();
+}
