@@ -8,7 +8,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hbone_frame::{ErrorCode, Scope, Side};
+use hbone_frame::{ErrorCode, Frame, Scope, Side};
 
 use super::closed::Ending;
 use super::config::Config;
@@ -55,6 +55,9 @@ impl Connection {
                 Ok(None) => break,
                 Ok(Some(frame)) => {
                     self.state.stats.frames_received += 1;
+                    if matches!(frame, Frame::Headers(_)) {
+                        self.state.timers.stop(Timer::HeaderBlock);
+                    }
                     recv::frame(&mut self.state, now, frame)
                 }
                 Err(fault) => Err(blame(fault)),
@@ -103,13 +106,16 @@ impl Connection {
         let state = &mut self.state;
         let (id, violation) = match fault {
             Fault::Connection(violation) => return state.end_by_fault(violation),
+            // RFC 9113 6.4: an idle stream cannot be reset.
+            Fault::Stream(id, violation) if state.is_idle(id) => return state.end_by_fault(violation),
             Fault::Stream(id, violation) => (id, violation),
         };
         if let Err(flood) = state.abuse.provoked_reset(now) {
             return state.end_by_fault(Violation::Flood(flood));
         }
         state.stats.stream_violations += 1;
-        match state.streams.find(id) {
+        let live = |key: &StreamKey| state.streams.get(*key).is_some_and(|stream| !stream.is_closed());
+        match state.streams.find(id).filter(live) {
             Some(key) => state.reset(key, violation.code(), Failure::Protocol(violation)),
             None => {
                 state.stats.resets_sent += 1;
@@ -300,15 +306,16 @@ impl Connection {
             stream.recv.window.release(data.len() as u32);
             if stream.recv.state == RecvState::Open {
                 stream.recv.window.grow(window);
-                if stream.recv.window.update_due() && !stream.recv.credit_listed {
-                    stream.recv.credit_listed = true;
-                    self.state.credit.push_back(key);
-                }
+            }
+            if stream.recv.joins_credit() {
+                self.state.credit.push_back(key);
             }
             return Ok(Read::Data(data));
         }
         match stream.recv.state {
-            RecvState::Finished => Ok(Read::End),
+            RecvState::Finished if stream.recv.queue.is_empty() => Ok(Read::End),
+            // Only asked for 0 octets.
+            RecvState::Finished => Ok(Read::Pending),
             RecvState::Failed => Err(self.state.failure(key)),
             RecvState::Head | RecvState::Open => {
                 stream.recv.wants_data = true;
@@ -335,8 +342,13 @@ impl Connection {
 
     /// Ends both directions at once: what is queued is dropped, the peer is told `code`.
     pub fn reset(&mut self, key: StreamKey, code: ErrorCode) {
-        if let Some(stream) = self.state.streams.get_mut(key) {
-            stream.recv.queue.clear();
+        if let Some(stream) = self.state.streams.get_mut(key)
+            && stream.recv.queue.clear() > 0
+            && stream.recv.state == RecvState::Finished
+        {
+            // What came whole is no longer delivered whole: the reader must not find an end.
+            stream.recv.state = RecvState::Failed;
+            stream.failure.get_or_insert(Failure::Cancelled(code));
         }
         self.state.reset(key, code, Failure::Cancelled(code));
     }
@@ -364,7 +376,6 @@ impl Connection {
             }
         }
         self.state.settle(key);
-        self.rest_if_idle();
     }
 
     /// Sends a PING; `Event::Pong` with the returned number follows. `None` while too many are unanswered.
@@ -390,17 +401,6 @@ impl Connection {
         }
         self.state.finish_drain(code, String::new());
         self.state.end(ConnectionError::Local(code));
-    }
-
-    /// The timer of a connection without streams starts when the last one leaves.
-    fn rest_if_idle(&mut self) {
-        let state = &mut self.state;
-        if state.is_open()
-            && state.streams.active_in_all() == 0
-            && let Some(idle) = state.config.idle_timeout
-        {
-            state.timers.set(Timer::Idle, state.last_received + idle);
-        }
     }
 }
 

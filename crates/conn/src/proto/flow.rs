@@ -59,26 +59,26 @@ impl SendWindow {
 pub(super) struct ReceiveWindow {
     /// The size that the window has when nothing is in flight or unread.
     size: u32,
-    /// Octets that the peer may still send.
-    available: u32,
+    /// Octets that the peer may still send; negative after a smaller SETTINGS value was acknowledged.
+    available: i32,
     /// Octets given back but not yet announced.
     due: u32,
 }
 
 impl ReceiveWindow {
     pub(super) const fn new(size: u32) -> Self {
-        Self { size, available: size, due: 0 }
+        let size = if size > MAX_WINDOW { MAX_WINDOW } else { size };
+        Self { size, available: size as i32, due: 0 }
     }
 
     /// Charges a frame of `n` octets, padding and all (RFC 9113 6.1, 6.9.1).
     pub(super) const fn receive(&mut self, n: u32) -> Result<(), Exceeded> {
-        match self.available.checked_sub(n) {
-            Some(rest) => {
-                self.available = rest;
-                Ok(())
-            }
-            None => Err(Exceeded),
+        // RFC 9113 6.9: a frame of no octets needs no credit.
+        if n > 0 && (n as i64) > self.available as i64 {
+            return Err(Exceeded);
         }
+        self.available -= n as i32;
+        Ok(())
     }
 
     /// Gives back `n` octets that were charged before.
@@ -86,8 +86,9 @@ impl ReceiveWindow {
         self.due += n;
     }
 
-    /// Enlarges the window to `size`; a smaller size is ignored.
+    /// Enlarges the window to `size`, at most 2^31-1; a smaller size is ignored.
     pub(super) const fn grow(&mut self, size: u32) {
+        let size = if size > MAX_WINDOW { MAX_WINDOW } else { size };
         if size > self.size {
             self.due += size - self.size;
             self.size = size;
@@ -97,7 +98,7 @@ impl ReceiveWindow {
     /// Takes back `n` octets of a size that the peer has just acknowledged (a smaller SETTINGS value).
     pub(super) const fn shrink(&mut self, n: u32) {
         self.size = self.size.saturating_sub(n);
-        self.available = self.available.saturating_sub(n);
+        self.available -= n as i32;
     }
 
     /// Whether so much is due that an update is worth a frame of its own: half of the window.
@@ -112,14 +113,21 @@ impl ReceiveWindow {
         }
         let increment = self.due;
         self.due = 0;
-        self.available += increment;
+        self.available += increment as i32;
         Some(Increment(increment))
     }
 
+    /// Size, available, due.
     #[cfg(test)]
+    pub(super) fn parts(&self) -> (i64, i64, i64) {
+        (i64::from(self.size), i64::from(self.available), i64::from(self.due))
+    }
+
     /// Octets charged and neither given back nor announced: what the application has not taken.
-    pub(super) const fn outstanding(&self) -> u32 {
-        self.size - self.available - self.due
+    #[cfg(test)]
+    pub(super) fn outstanding(&self) -> i64 {
+        let (size, available, due) = self.parts();
+        size - available - due
     }
 }
 
@@ -161,6 +169,20 @@ mod tests {
         assert_eq!(window.announce(), None);
         window.receive(1000).unwrap();
         assert_eq!(window.outstanding(), 1000);
+    }
+
+    #[test]
+    fn a_shrunken_receive_window_may_be_negative_and_counts_right() {
+        let mut window = ReceiveWindow::new(65_535);
+        window.receive(60_000).unwrap();
+        window.shrink(64_535);
+        assert_eq!(window.outstanding(), 60_000);
+        assert_eq!(window.receive(0), Ok(()));
+        assert_eq!(window.receive(1), Err(Exceeded));
+        window.release(60_000);
+        assert_eq!(window.announce(), Some(Increment(60_000)));
+        assert_eq!(window.receive(1001), Err(Exceeded));
+        window.receive(1000).unwrap();
     }
 
     #[test]

@@ -128,6 +128,14 @@ impl RecvHalf {
         }
     }
 
+    /// Whether credit is due that is worth a WINDOW_UPDATE and that nobody has listed yet; the caller lists it.
+    #[must_use = "credit that is not listed is lost to the peer"]
+    pub(super) fn joins_credit(&mut self) -> bool {
+        let joins = self.state == RecvState::Open && self.window.update_due() && !self.credit_listed;
+        self.credit_listed |= joins;
+        joins
+    }
+
     /// The peer will add nothing in this direction.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.state, RecvState::Finished | RecvState::Failed)

@@ -46,7 +46,9 @@ pub(super) struct Pings {
 impl Pings {
     /// Registers a PING to be emitted. `None` when too many are unanswered.
     pub(super) fn begin(&mut self, purpose: Purpose) -> Option<u64> {
-        if self.outstanding.len() >= OUTSTANDING && purpose != Purpose::Drain {
+        // What the engine itself must know is sent in any case, at most one of each.
+        let optional = matches!(purpose, Purpose::User | Purpose::Sample);
+        if optional && self.outstanding.len() >= OUTSTANDING {
             return None;
         }
         self.last_id += 1;

@@ -14,6 +14,8 @@ mod event;
 mod flow;
 mod goaway;
 mod half;
+#[cfg(test)]
+mod invariants;
 mod keepalive;
 mod queue;
 mod recv;

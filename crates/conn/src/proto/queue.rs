@@ -95,6 +95,17 @@ impl ByteQueue {
         std::mem::take(self).len
     }
 
+    /// The sum of all chunks, which `len` must be.
+    #[cfg(test)]
+    pub(super) fn recount(&self) -> usize {
+        let size = |chunk: &Chunk| match chunk {
+            Chunk::Shared(chunk) => chunk.len(),
+            Chunk::Gathering(chunk) => chunk.len(),
+        };
+        let rest = self.rest.iter().flat_map(|rest| rest.iter());
+        self.front.iter().chain(rest).map(size).sum()
+    }
+
     fn tail(&mut self) -> Option<&mut Chunk> {
         match &mut self.rest {
             Some(rest) if !rest.is_empty() => rest.back_mut(),

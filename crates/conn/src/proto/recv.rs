@@ -43,7 +43,7 @@ pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(),
         // RFC 9113 6.6: a server takes none; a client that has sent ENABLE_PUSH 0 takes none.
         Frame::PushPromise { .. } => Err(Fault::Connection(Violation::PushPromise)),
         Frame::Ping { ack, payload } => ping(state, now, ack, payload),
-        Frame::Goaway { last, code, debug } => goaway(state, last, code, debug),
+        Frame::Goaway { last, code, debug } => goaway(state, now, last, code, debug),
         Frame::WindowUpdate { stream: None, increment } => connection_credit(state, now, increment),
         Frame::WindowUpdate { stream: Some(id), increment } => stream_credit(state, now, id, increment),
         Frame::PriorityUpdate { .. } if state.side == Side::Client => {
@@ -67,17 +67,8 @@ fn target(state: &State, id: StreamId) -> Target {
     match state.streams.find(id) {
         Some(key) if state.streams.get(key).is_some_and(|stream| !stream.is_closed()) => Target::Live(key),
         Some(_) => Target::Closed(state.closed.recall(id)),
-        None if is_idle(state, id) => Target::Idle,
+        None if state.is_idle(id) => Target::Idle,
         None => Target::Closed(state.closed.recall(id)),
-    }
-}
-
-/// «idle» of RFC 9113 5.1: above every stream that its side has opened.
-fn is_idle(state: &State, id: StreamId) -> bool {
-    if id.initiator() == state.side {
-        state.next_id.is_some_and(|next| id >= next)
-    } else {
-        Some(id) > state.last_peer_id
     }
 }
 
@@ -95,7 +86,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
         Target::Idle => return Err(Fault::Connection(Violation::IdleStream)),
         Target::Closed(ending) => return late_data(state, now, &piece, ending),
     };
-    if piece.charge == 0 && piece.first && !piece.end_stream {
+    if piece.first && piece.charge == piece.overhead && !piece.end_stream {
         state.glitch(now)?;
     }
     state.stats.data_received += piece.data.len() as u64;
@@ -106,7 +97,12 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
         state.path.sample_begins();
     }
     let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
+    let padded = piece.overhead > 0;
     let ended = stream_data(stream, piece).map_err(|violation| Fault::Stream(id, violation))?;
+    // Nobody reads padding: its credit must not wait for a reader.
+    if padded && stream.recv.joins_credit() {
+        state.credit.push_back(key);
+    }
     if std::mem::take(&mut stream.recv.wants_data) {
         state.events.push_back(Event::Readable(key));
     }
@@ -129,7 +125,9 @@ fn stream_data(stream: &mut Stream, piece: DataPiece) -> Result<bool, Violation>
     if !stream.recv.count(piece.data.len()) {
         return Err(Violation::ContentLength);
     }
-    stream.recv.queue.push(piece.data);
+    if !stream.released {
+        stream.recv.queue.push(piece.data);
+    }
     if !piece.end_stream {
         return Ok(false);
     }
@@ -328,8 +326,14 @@ fn answer(
         return Err(blame(Violation::ContentLength));
     }
     stream.answered = true;
+    // A CONNECT that is refused becomes no tunnel: its response is one like any other.
+    stream.is_connect &= tunnel;
     stream.recv.state = if end { RecvState::Finished } else { RecvState::Open };
+    let woken = end && std::mem::take(&mut stream.recv.wants_data);
     state.events.push_back(Event::Response { key, response, end });
+    if woken {
+        state.events.push_back(Event::Readable(key));
+    }
     if end {
         state.settle(key);
     }
@@ -339,7 +343,7 @@ fn answer(
 /// PRIORITY is deprecated and changes nothing (RFC 9113 5.3.2), but it costs.
 fn prioritised(state: &mut State, now: Instant, id: StreamId, priority: Priority) -> Result<(), Fault> {
     state.glitch(now)?;
-    if priority.depends_on(id) && !is_idle(state, id) {
+    if priority.depends_on(id) && !state.is_idle(id) {
         return Err(Fault::Stream(id, Violation::SelfDependency));
     }
     Ok(())
@@ -393,7 +397,7 @@ fn initial_window(state: &mut State, octets: u32) -> Result<(), Fault> {
     if !grows {
         return Ok(());
     }
-    if state.streams.iter().any(|stream| !stream.send.window.fits(octets)) {
+    if state.streams.iter().any(|stream| !stream.send.is_over() && !stream.send.window.fits(octets)) {
         return Err(Fault::Connection(Violation::WindowOverflow));
     }
     for key in state.streams.keys() {
@@ -443,7 +447,16 @@ fn ping(state: &mut State, now: Instant, ack: bool, payload: [u8; 8]) -> Result<
     Ok(())
 }
 
-fn goaway(state: &mut State, last: Option<StreamId>, code: ErrorCode, debug: Bytes) -> Result<(), Fault> {
+fn goaway(
+    state: &mut State,
+    now: Instant,
+    last: Option<StreamId>,
+    code: ErrorCode,
+    debug: Bytes,
+) -> Result<(), Fault> {
+    if state.goaway.received.is_some() {
+        state.glitch(now)?;
+    }
     state
         .goaway
         .receive(last, code, debug.clone())

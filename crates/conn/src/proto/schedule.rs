@@ -66,4 +66,12 @@ impl Schedule {
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
+
+    /// Every key with the list that it stands in.
+    #[cfg(test)]
+    pub(super) fn listed(&self) -> impl Iterator<Item = (Place, StreamKey)> {
+        let ending = self.ending.iter().map(|key| (Place::Ending, *key));
+        let fresh = self.fresh.iter().map(|key| (Place::Fresh, *key));
+        ending.chain(fresh).chain(self.busy.iter().map(|key| (Place::Busy, *key)))
+    }
 }

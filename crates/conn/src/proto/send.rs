@@ -43,6 +43,7 @@ pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> boo
     if let Phase::Ending(error) = &state.phase {
         state.phase = Phase::Ended(error.clone());
     }
+    state.rest_if_idle(now);
     state.stats.octets_sent += out.len() as u64;
     !out.is_empty()
 }
@@ -68,7 +69,9 @@ fn control(state: &mut State, now: Instant, frame: Control, out: &mut Transmit) 
         Control::Settings => {
             encode::settings(&settings::announcement(&state.config, state.side), out.scratch());
             state.settings_sent = Some(now);
-            state.timers.set(Timer::SettingsAck, now + state.config.handshake_timeout);
+            if state.is_open() {
+                state.timers.set(Timer::SettingsAck, now + state.config.handshake_timeout);
+            }
         }
         Control::SettingsAck => encode::settings_ack(out.scratch()),
         Control::Ping(id) => {

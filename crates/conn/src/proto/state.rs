@@ -195,6 +195,15 @@ impl State {
         self.control.len() >= REPLIES_PAUSE
     }
 
+    /// «idle» of RFC 9113 5.1: above every stream that its side has opened.
+    pub(super) fn is_idle(&self, id: StreamId) -> bool {
+        if id.initiator() == self.side {
+            self.next_id.is_some_and(|next| id >= next)
+        } else {
+            Some(id) > self.last_peer_id
+        }
+    }
+
     /// Queues a frame that the peer has provoked.
     pub(super) fn reply(&mut self, control: Control) -> Result<(), Flood> {
         if self.control.len() >= REPLIES_END {
@@ -328,6 +337,18 @@ impl State {
         Some(id)
     }
 
+    /// The timer of a connection without streams starts when the last one has left.
+    pub(super) fn rest_if_idle(&mut self, now: Instant) {
+        if self.is_open()
+            && self.streams.active_in_all() == 0
+            && self.goaway.sent == Sent::Nothing
+            && !self.timers.is_set(Timer::Idle)
+            && let Some(idle) = self.config.idle_timeout
+        {
+            self.timers.set(Timer::Idle, now + idle);
+        }
+    }
+
     /// The first step of a drain (RFC 9113 6.8): a warning, and a PING that tells when the peer has seen it.
     pub(super) fn begin_drain(&mut self) {
         if self.goaway.sent != Sent::Nothing || !self.is_open() {
@@ -342,10 +363,12 @@ impl State {
 
     /// The second step: what the peer opened by now is the last that is processed.
     pub(super) fn finish_drain(&mut self, code: ErrorCode, debug: String) {
-        if matches!(self.goaway.sent, Sent::Final { .. }) && code == ErrorCode::NO_ERROR {
-            return;
-        }
-        let last = self.last_peer_id;
+        let last = match self.goaway.sent {
+            Sent::Final { .. } if code == ErrorCode::NO_ERROR => return,
+            // RFC 9113 6.8: the last identifier MUST NOT rise.
+            Sent::Final { last } => last,
+            Sent::Nothing | Sent::Warning => self.last_peer_id,
+        };
         self.goaway.sent = Sent::Final { last };
         self.control.push_back(Control::Goaway { last, code, debug });
     }
@@ -369,7 +392,8 @@ impl State {
 
     /// The connection ends because of the peer's fault: GOAWAY is the last frame.
     pub(super) fn end_by_fault(&mut self, violation: Violation) {
-        self.control.clear();
+        // RFC 9113 3.4: SETTINGS come first, whatever follows; the rest the peer has forfeited.
+        self.control.retain(|frame| matches!(frame, Control::Settings));
         self.finish_drain(violation.code(), violation.to_string());
         self.end(ConnectionError::Protocol(violation));
     }

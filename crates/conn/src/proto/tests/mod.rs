@@ -1,6 +1,17 @@
 //! Tests of the engine as a whole, in virtual time.
+//!
+//! Two harnesses: [`pair`], two engines and a wire between them, and [`script`], one engine against a hostile
+//! peer that is written as a trace. Then one file for each concern. The ids H.. in test names are the rows of
+//! the project's list of attacks.
 
 use std::time::Instant;
+
+mod frames;
+mod half_states;
+mod pair;
+mod rng;
+mod script;
+mod wire;
 
 /// Where virtual time begins. Tests add durations to it and never ask a clock again.
 #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]

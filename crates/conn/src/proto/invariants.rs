@@ -1,0 +1,126 @@
+//! What holds between any two calls, checked by the tests after every step. Compiled for tests only.
+
+use std::collections::HashMap;
+
+use hbone_frame::{DEFAULT_WINDOW, Side};
+
+use super::abuse::REPLIES_END;
+use super::half::{Place, RecvState};
+use super::state::State;
+use super::streams::{Stream, StreamKey};
+
+impl State {
+    /// Panics when a counter, a list, a queue or a window contradicts another.
+    pub(super) fn check(&self) {
+        self.check_counters();
+        for stream in self.streams.iter() {
+            check_queues(stream);
+            check_windows(stream);
+        }
+        if self.is_open() {
+            self.check_places();
+            self.check_credit();
+            self.check_waiters();
+        }
+        assert!(self.control.len() <= REPLIES_END + 500, "{} frames of control wait", self.control.len());
+    }
+
+    /// Panics when something could have been sent and was not: `poll_transmit` has just returned `false`.
+    pub(super) fn check_flushed(&self) {
+        if !self.is_open() {
+            return;
+        }
+        assert!(self.control.is_empty() && self.heads.is_empty(), "frames wait in a flushed connection");
+        let credit = self.send_window.available(DEFAULT_WINDOW) > 0;
+        for stream in self.streams.iter().filter(|stream| !stream.send.is_over() && stream.send.has_work()) {
+            let key = stream.key;
+            let starved = !stream.send.queue.is_empty()
+                && (!credit || stream.send.sendable(self.peer.initial_window) == 0);
+            assert!(starved || !stream.send.head_sent, "{key:?} waits although it may send");
+        }
+    }
+
+    fn check_counters(&self) {
+        for side in [Side::Client, Side::Server] {
+            let counted = |stream: &&Stream| stream.active && stream.key.id().initiator() == side;
+            assert_eq!(self.streams.active(side), self.streams.iter().filter(counted).count());
+        }
+        for stream in self.streams.iter() {
+            assert_eq!(stream.active, !stream.is_closed(), "{:?} counts wrongly", stream.key);
+            assert!(!(stream.released && stream.is_closed()), "{:?} still holds its slot", stream.key);
+            assert_eq!(self.streams.find(stream.key.id()), Some(stream.key));
+        }
+    }
+
+    fn check_places(&self) {
+        let mut listed: HashMap<StreamKey, Place> = HashMap::new();
+        for (place, key) in self.schedule.listed() {
+            let Some(stream) = self.streams.get(key) else { continue };
+            assert_eq!(stream.send.place, place, "{key:?} stands in another list than it believes");
+            assert_eq!(listed.insert(key, place), None, "{key:?} stands in two lists");
+        }
+        for stream in self.streams.iter() {
+            let Stream { key, send, .. } = stream;
+            if !matches!(send.place, Place::Nowhere | Place::Blocked) {
+                assert!(listed.contains_key(key), "{key:?} believes to stand in {:?}", send.place);
+            }
+            if send.is_over() {
+                continue;
+            }
+            if send.place == Place::Blocked {
+                assert_eq!(send.sendable(self.peer.initial_window), 0, "{key:?} is blocked with credit");
+                assert!(send.has_work(), "{key:?} is blocked with nothing to send");
+            }
+            let idle = send.place == Place::Nowhere && send.head_sent && send.has_work();
+            assert!(!idle || self.heads.iter().any(|head| head.key == *key), "{key:?} is in no list");
+        }
+    }
+
+    /// Credit that is due stands in the list of what is to be announced, once.
+    fn check_credit(&self) {
+        for stream in self.streams.iter() {
+            let times = self.credit.iter().filter(|key| **key == stream.key).count();
+            assert_eq!(times, usize::from(stream.recv.credit_listed), "{:?} credit list", stream.key);
+            if stream.recv.state == RecvState::Open && stream.recv.window.update_due() {
+                assert_eq!(times, 1, "{:?} has credit that nobody announces", stream.key);
+            }
+        }
+    }
+
+    /// Whoever waits has a reason to.
+    fn check_waiters(&self) {
+        for Stream { key, send, recv, .. } in self.streams.iter() {
+            if send.wants_room && !send.is_over() {
+                assert!(
+                    send.queue.len() > self.config.send_queue / 2,
+                    "the writer of {key:?} waits for room"
+                );
+            }
+            if recv.wants_data && !recv.is_over() {
+                assert!(recv.queue.is_empty(), "the reader of {key:?} waits before octets");
+            }
+        }
+        if self.wants_slot && !self.goaway.is_draining() {
+            assert_eq!(self.open_slots(), 0, "an opener waits for a slot that is free");
+        }
+    }
+}
+
+fn check_queues(stream: &Stream) {
+    assert_eq!(stream.send.queue.len(), stream.send.queue.recount());
+    assert_eq!(stream.recv.queue.len(), stream.recv.queue.recount());
+}
+
+fn check_windows(stream: &Stream) {
+    let (size, available, due) = stream.recv.window.parts();
+    let outstanding = size - available - due;
+    assert!(
+        outstanding >= 0,
+        "{:?}: credit for octets that never came: {size} {available} {due}",
+        stream.key
+    );
+    if !stream.released && stream.recv.state != RecvState::Failed {
+        let unread = stream.recv.queue.len() as i64;
+        assert!(outstanding >= unread, "{:?}: {unread} unread, {outstanding} charged", stream.key);
+    }
+}

@@ -1,0 +1,183 @@
+//! One direction of a virtual wire: cuts octets into random pieces, delays, stalls, limits the rate, ends.
+//!
+//! It keeps two tallies, of what entered it and of what left it, made by decoders of its own: against them the
+//! windows of both engines are checked, octet by octet.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hbone_frame::{Decoder, DecoderConfig, Frame, Side};
+
+use super::rng::Rng;
+
+/// How octets are cut into reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chop {
+    /// As the sender wrote them.
+    Whole,
+    /// Pieces of every size.
+    Random,
+}
+
+/// What has passed one end of the wire.
+pub(super) struct Tally {
+    decoder: Decoder,
+    pub(super) octets: u64,
+    /// DATA by the length of its frames.
+    pub(super) charged: i64,
+    /// Octets of those that are still to come, of a frame whose head has passed.
+    pub(super) unfinished: i64,
+    /// WINDOW_UPDATE for the connection.
+    pub(super) credit: i64,
+    pub(super) charged_of: HashMap<u32, i64>,
+    pub(super) credit_of: HashMap<u32, i64>,
+    /// Streams whose END_STREAM has passed whole.
+    pub(super) ended: HashSet<u32>,
+    pub(super) acks: usize,
+    pub(super) pings: usize,
+}
+
+impl Tally {
+    fn new(from: Side) -> Self {
+        let mut decoder = Decoder::new(DecoderConfig { max_frame_size: 1 << 24, ..DecoderConfig::default() });
+        if from == Side::Client {
+            decoder.expect_preface();
+        }
+        Self {
+            decoder,
+            octets: 0,
+            charged: 0,
+            unfinished: 0,
+            credit: 0,
+            charged_of: HashMap::new(),
+            credit_of: HashMap::new(),
+            ended: HashSet::new(),
+            acks: 0,
+            pings: 0,
+        }
+    }
+
+    fn pass(&mut self, octets: Bytes) {
+        self.octets += octets.len() as u64;
+        self.decoder.feed(octets);
+        while let Some(frame) = self.decoder.next().expect("an engine sends well-formed frames") {
+            self.count(frame);
+        }
+    }
+
+    fn count(&mut self, frame: Frame) {
+        match frame {
+            Frame::Data(piece) => {
+                let charge = i64::from(piece.charge);
+                self.charged += charge;
+                *self.charged_of.entry(piece.stream.get()).or_default() += charge;
+                self.unfinished += charge - i64::from(piece.overhead) - piece.data.len() as i64;
+                if piece.end_stream {
+                    self.ended.insert(piece.stream.get());
+                }
+            }
+            Frame::Headers(block) if block.end_stream => {
+                self.ended.insert(block.stream.get());
+            }
+            Frame::WindowUpdate { stream: None, increment } => self.credit += i64::from(increment),
+            Frame::WindowUpdate { stream: Some(id), increment } => {
+                *self.credit_of.entry(id.get()).or_default() += i64::from(increment);
+            }
+            Frame::SettingsAck => self.acks += 1,
+            Frame::Ping { ack: false, .. } => self.pings += 1,
+            Frame::Headers(_)
+            | Frame::Priority { .. }
+            | Frame::Reset { .. }
+            | Frame::Settings(_)
+            | Frame::PushPromise { .. }
+            | Frame::Ping { .. }
+            | Frame::Goaway { .. }
+            | Frame::PriorityUpdate { .. }
+            | Frame::Unknown { .. } => {}
+        }
+    }
+}
+
+/// One direction.
+pub(super) struct Leg {
+    pub(super) delay: Duration,
+    /// Octets a second, or no limit.
+    pub(super) rate: Option<u64>,
+    pub(super) stalled: bool,
+    pub(super) chop: Chop,
+    /// After so many octets nothing more passes.
+    pub(super) cut_at: Option<u64>,
+    pub(super) entered: Tally,
+    pub(super) left: Tally,
+    pieces: VecDeque<(Instant, Bytes)>,
+    /// When the last octet will have entered a wire of that rate.
+    busy_until: Instant,
+}
+
+impl Leg {
+    pub(super) fn new(from: Side, now: Instant) -> Self {
+        Self {
+            delay: Duration::ZERO,
+            rate: None,
+            stalled: false,
+            chop: Chop::Random,
+            cut_at: None,
+            entered: Tally::new(from),
+            left: Tally::new(from),
+            pieces: VecDeque::new(),
+            busy_until: now,
+        }
+    }
+
+    pub(super) fn enter(&mut self, now: Instant, mut octets: Bytes, rng: &mut Rng) {
+        self.entered.pass(octets.clone());
+        while !octets.is_empty() {
+            let size = match self.chop {
+                Chop::Whole => octets.len().min(256 * 1024),
+                Chop::Random => rng.size(32 * 1024).min(octets.len()),
+            };
+            let piece = octets.split_to(size);
+            let start = self.busy_until.max(now);
+            let takes = self.rate.map_or(0.0, |rate| piece.len() as f64 / rate as f64);
+            self.busy_until = start + Duration::from_secs_f64(takes);
+            self.pieces.push_back((self.busy_until + self.delay, piece));
+        }
+    }
+
+    /// When the next piece comes out.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.pieces.front().filter(|_| !self.stalled).map(|piece| piece.0)
+    }
+
+    /// The next piece, if it is due.
+    pub(super) fn leave(&mut self, now: Instant) -> Option<Bytes> {
+        if self.next_due()? > now {
+            return None;
+        }
+        let (_, mut piece) = self.pieces.pop_front()?;
+        if let Some(cut) = self.cut_at {
+            let room = usize::try_from(cut - self.left.octets).unwrap_or(usize::MAX);
+            piece.truncate(room);
+        }
+        if piece.is_empty() {
+            return None;
+        }
+        self.left.pass(piece.clone());
+        Some(piece)
+    }
+
+    /// Whether its end has been reached.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut_at == Some(self.left.octets)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Whoever still has octets under way will not see them come out.
+    pub(super) fn lose(&mut self) {
+        self.pieces.clear();
+    }
+}
