@@ -3,7 +3,11 @@
 //!
 //! A program that is not installed is skipped with a message; with `HBONE_REQUIRE_PEERS=1` that is a failure.
 
-use std::io::{BufRead, BufReader};
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic, also in its helpers")]
+
+#[path = "../examples/h2c_server/server.rs"]
+mod server;
+
 use std::net::{SocketAddr, TcpListener, TcpStream as StdStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -36,22 +40,16 @@ impl Drop for Running {
     }
 }
 
-/// The example server, built beside this test, on a free port.
-fn example() -> (Running, String) {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    let path = path.join("examples/h2c_server");
-    let mut child = Command::new(path)
-        .arg("127.0.0.1:0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the example is built with the tests");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-    (Running(child), address)
+/// The example server on a free port, in a thread that ends with the tests.
+fn example() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { server::serve(tokio::net::TcpListener::from_std(listener).unwrap()).await })
+    });
+    address
 }
 
 fn run(path: PathBuf, arguments: &[&str]) -> Output {
@@ -67,7 +65,7 @@ fn text(output: &Output) -> String {
 #[test]
 fn nghttp_gets_its_answers() {
     let Some(nghttp) = program("nghttp") else { return };
-    let (_server, address) = example();
+    let address = example();
     let url = format!("http://{address}/");
     let got = text(&run(nghttp, &["-v", "-m", "20", &url]));
     assert_eq!(got.matches(":status: 200").count(), 20, "{got}");
@@ -78,7 +76,7 @@ fn nghttp_gets_its_answers() {
 #[test]
 fn curl_gets_posts_and_asks_for_heads() {
     let Some(curl) = program("curl") else { return };
-    let (_server, address) = example();
+    let address = example();
     let url = format!("http://{address}/some/path");
     let body = tempfile(3_000_000);
     let ask = |more: &[&str]| {
@@ -95,7 +93,7 @@ fn curl_gets_posts_and_asks_for_heads() {
 #[test]
 fn h2load_succeeds_with_every_request() {
     let Some(h2load) = program("h2load") else { return };
-    let (_server, address) = example();
+    let address = example();
     let url = format!("http://{address}/");
     let got = text(&run(h2load, &["-n", "5000", "-c", "5", "-m", "100", &url]));
     assert!(got.contains("5000 done, 5000 succeeded, 0 failed, 0 errored"), "{got}");

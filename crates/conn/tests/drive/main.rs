@@ -1,5 +1,7 @@
 //! The driver over pipes, TCP and TLS: what an application of the transport may rely on.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic, also in its helpers")]
+
 mod failures;
 mod lifecycle;
 mod streams;

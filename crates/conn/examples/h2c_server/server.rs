@@ -1,28 +1,18 @@
-//! A small HTTP/2 server in the clear, with prior knowledge: a peer for nghttp, h2load and curl.
-//!
-//! `cargo run -p hbone-conn --example h2c_server -- 127.0.0.1:8080` answers every request with 200 and a short
-//! text, and echoes CONNECT streams. Port 0 takes any free port; the address is printed.
+//! What the example server does with connections and streams. The tests with foreign peers run it too.
 
-use std::env;
-use std::io::{self, Write};
+use std::io;
 
 use hbone_conn::{Config, Incoming, Plain, Request, Response, Side, Stream, StreamError, establish};
 use tokio::net::TcpListener;
 
 const BODY: &[u8] = b"Hello, world!";
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> io::Result<()> {
-    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let listener = TcpListener::bind(&address).await?;
-    println!("listening on {}", listener.local_addr()?);
-    io::stdout().flush()?;
+/// Serves every connection of `listener`, for ever.
+pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
     loop {
         let (socket, peer) = listener.accept().await?;
-        // Frames of the size that every peer has to allow for: some test tools count on it.
-        let config = Config { max_frame_size: 16 * 1024, ..Config::default() };
-        let (_, incoming, driver) = establish(Side::Server, Plain::tcp(socket)?, config);
-        tokio::spawn(serve(incoming));
+        let (_, incoming, driver) = establish(Side::Server, Plain::tcp(socket)?, Config::default());
+        tokio::spawn(accept(incoming));
         tokio::spawn(async move {
             let end = driver.await;
             eprintln!("{peer}: {end}");
@@ -30,7 +20,7 @@ async fn main() -> io::Result<()> {
     }
 }
 
-async fn serve(mut incoming: Incoming) {
+async fn accept(mut incoming: Incoming) {
     while let Some((request, stream)) = incoming.accept().await {
         tokio::spawn(async move {
             let id = stream.id();
