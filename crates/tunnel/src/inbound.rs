@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hbone_conn::{Config, Incoming, Side, Tls, TlsError, establish};
+use hbone_conn::{Config, ErrorCode, Incoming, Side, Tls, TlsError, establish};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -180,7 +180,11 @@ impl Inbound {
                 let listener = snapshot.config.name.as_str();
                 let cause = reason.to_string();
                 let cause = Escaped::sentence(cause.as_bytes());
-                tracing::warn!(target: TARGET, listener, client = %from, %cause, "no connection");
+                if reason.is_news() {
+                    tracing::warn!(target: TARGET, listener, client = %from, %cause, "no connection");
+                } else {
+                    tracing::debug!(target: TARGET, listener, client = %from, %cause, "no connection");
+                }
                 return;
             }
         };
@@ -212,7 +216,8 @@ impl Inbound {
                 next = incoming.accept() => {
                     let Some((request, mut stream)) = next else { break };
                     let Ok(slot) = Arc::clone(&self.tunnels).try_acquire_owned() else {
-                        stream.reset(hbone_conn::ErrorCode::REFUSED_STREAM);
+                        tracing::debug!(target: TARGET, source = %source, "all tunnels are in use");
+                        stream.reset(ErrorCode::REFUSED_STREAM);
                         continue;
                     };
                     let caller = Caller {
@@ -252,6 +257,21 @@ enum Unwelcome {
     Nameless,
     Crowded,
     Full,
+}
+
+impl Unwelcome {
+    /// Whether somebody should look at it. Strangers that knock and run are of every day, and must not be able
+    /// to fill a log.
+    const fn is_news(&self) -> bool {
+        match self {
+            Self::Tls(TlsError::Tls(_) | TlsError::Plaintext | TlsError::WrongAlpn)
+            | Self::Nameless
+            | Self::Full => true,
+            Self::Tls(TlsError::Io(_) | TlsError::NoAlpn | TlsError::ClosedDuringHandshake)
+            | Self::Timeout(_)
+            | Self::Crowded => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Unwelcome {

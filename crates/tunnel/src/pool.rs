@@ -265,6 +265,13 @@ impl Key {
 }
 
 impl Slot {
+    /// Nothing is left but the memory of a failure that is over: a peer or an identity of the past.
+    fn is_stale(&self, now: Instant) -> bool {
+        self.connections.is_empty()
+            && self.dial.is_none()
+            && self.backoff.not_before().is_some_and(|at| at < now)
+    }
+
     /// Takes a place while the lock is held, so that an idle connection cannot go in between.
     fn lease(&self, at: usize, fresh: bool, queue: bool) -> Lease {
         let connection = Arc::clone(&self.connections[at]);
@@ -328,7 +335,9 @@ impl Shared {
                     Ok((connection, driver))
                 }
                 Err(error) => {
-                    slot.backoff.failed(Instant::now(), chance());
+                    let now = Instant::now();
+                    slot.backoff.failed(now, chance());
+                    slots.retain(|_, slot| !slot.is_stale(now));
                     Err(error)
                 }
             }

@@ -1,8 +1,6 @@
 //! What goes through a tunnel comes out the same: octets, half-close, FIN and RST.
 
-mod common;
-
-use common::{End, Pair, bind, echo, fin, pattern, read_end, reset, within};
+use crate::common::{End, Pair, bind, echo, fin, pattern, read_end, reset, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -175,7 +173,7 @@ async fn t29_a_rst_right_after_the_own_fin_arrives_as_rst_or_after_the_fin() {
 }
 
 #[tokio::test]
-async fn n6_a_thousand_tunnels_leave_nothing_behind() {
+async fn n6_hundreds_of_tunnels_leave_nothing_behind() {
     let pair = Pair::to(echo().await).await;
     let sockets = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let round = async |count: usize| {

@@ -1,7 +1,5 @@
 //! Two nodes in one process over loopback, with certificates of their own, and the services behind them.
 
-#![allow(dead_code, reason = "every test binary uses its own part")]
-
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,29 +18,31 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-pub const ALICE: &str = "spiffe://td/ns/a/sa/alice";
-pub const BOB: &str = "spiffe://td/ns/a/sa/bob";
+use crate::captured;
+
+pub(crate) const ALICE: &str = "spiffe://td/ns/a/sa/alice";
+pub(crate) const BOB: &str = "spiffe://td/ns/a/sa/bob";
 
 /// Long enough that only a fault reaches it.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// An authority and the identities that it vouches for.
-pub struct Ca(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub fn root(&self) -> CertificateDer<'static> {
+    pub(crate) fn root(&self) -> CertificateDer<'static> {
         self.0.der().clone()
     }
 
     /// A leaf that is valid from an hour ago until `seconds` from now.
-    pub fn leaf(&self, uri: &str, seconds: i64) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    pub(crate) fn leaf(&self, uri: &str, seconds: i64) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
@@ -55,28 +55,28 @@ impl Ca {
         (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
     }
 
-    pub fn identity(&self, uri: &str) -> Arc<Identity> {
+    pub(crate) fn identity(&self, uri: &str) -> Arc<Identity> {
         self.identity_until(uri, 3600)
     }
 
-    pub fn identity_until(&self, uri: &str, seconds: i64) -> Arc<Identity> {
+    pub(crate) fn identity_until(&self, uri: &str, seconds: i64) -> Arc<Identity> {
         let (certificate, key) = self.leaf(uri, seconds);
         Arc::new(Identity::new(vec![certificate], key, vec![self.root()]).unwrap())
     }
 }
 
-pub fn id(uri: &str) -> SpiffeId {
+pub(crate) fn id(uri: &str) -> SpiffeId {
     uri.parse().unwrap()
 }
 
-pub async fn bind() -> (TcpListener, SocketAddr) {
+pub(crate) async fn bind() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
 
 /// A policy that names loopback for callers of the same namespace.
-pub fn loopback_policy(local: &str) -> Arc<Policy> {
+pub(crate) fn loopback_policy(local: &str) -> Arc<Policy> {
     let rule = Rule {
         name: "loopback".into(),
         action: Action::Allow,
@@ -88,24 +88,25 @@ pub fn loopback_policy(local: &str) -> Arc<Policy> {
 }
 
 /// What runs until it is dropped.
-pub struct Running {
-    pub shutdown: Shutdown,
-    pub drain: Drain,
+pub(crate) struct Running {
+    pub(crate) shutdown: Shutdown,
+    pub(crate) drain: Drain,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Running {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        captured::install();
         let (shutdown, drain) = drain();
         Self { shutdown, drain, tasks: Vec::new() }
     }
 
-    pub async fn inbound(&mut self, config: InboundConfig) -> (SocketAddr, Inbound) {
+    pub(crate) async fn inbound(&mut self, config: InboundConfig) -> (SocketAddr, Inbound) {
         let (listener, address) = bind().await;
         (address, self.inbound_on(listener, config, InboundLimits::default()))
     }
 
-    pub fn inbound_on(
+    pub(crate) fn inbound_on(
         &mut self,
         listener: TcpListener,
         config: InboundConfig,
@@ -117,7 +118,7 @@ impl Running {
         inbound
     }
 
-    pub async fn outbound(&mut self, config: OutboundConfig, pool: Pool) -> (SocketAddr, Outbound) {
+    pub(crate) async fn outbound(&mut self, config: OutboundConfig, pool: Pool) -> (SocketAddr, Outbound) {
         let (listener, address) = bind().await;
         let outbound = Outbound::new(config, pool, 1000);
         let (running, drain) = (outbound.clone(), self.drain.clone());
@@ -126,7 +127,7 @@ impl Running {
     }
 
     /// Waits until all listeners have returned.
-    pub async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         for task in self.tasks.drain(..) {
             tokio::time::timeout(LONG, task).await.expect("a listener does not return").unwrap();
         }
@@ -142,33 +143,33 @@ impl Drop for Running {
 }
 
 /// A tunnel from a local port through two nodes to a service.
-pub struct Pair {
-    pub running: Running,
+pub(crate) struct Pair {
+    pub(crate) running: Running,
     /// Connect here.
-    pub entry: SocketAddr,
-    pub node: SocketAddr,
-    pub inbound: Inbound,
-    pub outbound: Outbound,
-    pub pool: Pool,
-    pub ca: Ca,
+    pub(crate) entry: SocketAddr,
+    pub(crate) node: SocketAddr,
+    pub(crate) inbound: Inbound,
+    pub(crate) outbound: Outbound,
+    pub(crate) pool: Pool,
+    pub(crate) ca: Ca,
 }
 
-pub fn route(destination: SocketAddr, node: SocketAddr, expected: &str) -> Route {
+pub(crate) fn route(destination: SocketAddr, node: SocketAddr, expected: &str) -> Route {
     Route::new(destination.try_into().unwrap(), node.try_into().unwrap(), vec![id(expected)]).unwrap()
 }
 
-pub fn inbound_config(ca: &Ca) -> InboundConfig {
+pub(crate) fn inbound_config(ca: &Ca) -> InboundConfig {
     let mut config = InboundConfig::new("in", ca.identity(BOB), loopback_policy(BOB));
     config.dial_timeout = LONG;
     config
 }
 
 impl Pair {
-    pub async fn to(service: SocketAddr) -> Self {
+    pub(crate) async fn to(service: SocketAddr) -> Self {
         Self::with(service, |_| (), |_| (), PoolConfig::default()).await
     }
 
-    pub async fn with(
+    pub(crate) async fn with(
         service: SocketAddr,
         inbound: impl FnOnce(&mut InboundConfig),
         outbound: impl FnOnce(&mut OutboundConfig),
@@ -186,7 +187,7 @@ impl Pair {
 }
 
 /// Runs `serve` for every connection; the port.
-pub async fn service<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+pub(crate) async fn service<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -200,7 +201,7 @@ where
 }
 
 /// Sends back what it gets, and FIN for FIN.
-pub async fn echo() -> SocketAddr {
+pub(crate) async fn echo() -> SocketAddr {
     service(|mut tcp| async move {
         let (mut read, mut write) = tcp.split();
         if tokio::io::copy(&mut read, &mut write).await.is_ok() {
@@ -211,29 +212,29 @@ pub async fn echo() -> SocketAddr {
 }
 
 /// A port on which nothing listens.
-pub async fn closed_port() -> SocketAddr {
+pub(crate) async fn closed_port() -> SocketAddr {
     bind().await.1
 }
 
 /// Closes with RST.
-pub fn reset(tcp: TcpStream) {
+pub(crate) fn reset(tcp: TcpStream) {
     SockRef::from(&tcp).set_linger(Some(Duration::ZERO)).unwrap();
     drop(tcp);
 }
 
-pub fn fin(tcp: &TcpStream) {
+pub(crate) fn fin(tcp: &TcpStream) {
     SockRef::from(tcp).shutdown(std::net::Shutdown::Write).unwrap();
 }
 
 /// How a direction of a socket ended, with what came before.
 #[derive(Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     Fin,
     Reset,
 }
 
 /// Reads to the end, whatever it is.
-pub async fn read_end(tcp: &mut TcpStream) -> (Vec<u8>, End) {
+pub(crate) async fn read_end(tcp: &mut TcpStream) -> (Vec<u8>, End) {
     let mut octets = Vec::new();
     let read = tokio::time::timeout(LONG, tcp.read_to_end(&mut octets)).await;
     let end = match read.expect("neither FIN nor RST came") {
@@ -244,12 +245,12 @@ pub async fn read_end(tcp: &mut TcpStream) -> (Vec<u8>, End) {
     (octets, end)
 }
 
-pub async fn within<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LONG, work).await.expect("takes too long")
 }
 
 /// Octets that tell their place.
-pub fn pattern(length: usize) -> Vec<u8> {
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut octets = Vec::with_capacity(length + 4);
     while octets.len() < length {

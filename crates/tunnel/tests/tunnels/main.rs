@@ -1,0 +1,13 @@
+//! Tests of whole tunnels: real sockets on loopback, two nodes in one process.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
+
+mod captured;
+mod common;
+mod descriptors;
+mod drain;
+mod limits;
+mod pool;
+mod relay;
+mod trust;
+mod upstream;
