@@ -2,7 +2,9 @@
 //! folder that only the user can enter and that is gone at the end. Called by mod.rs.
 
 use std::fmt::Write;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
@@ -22,7 +24,10 @@ pub(super) struct Kept {
 impl Kept {
     /// Writes the identities and alice's configuration.
     pub(super) fn new(nodes: &Nodes) -> io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("hbone-demo-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("hbone-demo-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
         let path = folder.path();
         write_public(&path.join("ca.pem"), &nodes.people.ca_pem).map_err(io::Error::other)?;
         for (name, person) in [("alice", &nodes.people.alice), ("bob", &nodes.people.bob)] {

@@ -70,13 +70,13 @@ fn a_peer_that_speaks_tls_without_h2_is_named() {
     let lab = lab();
     let issued = lab.authority().issue(&id("bob"), 1).unwrap();
     for protocols in [&[][..], &[b"http/1.1".as_slice()][..]] {
-        assert_says(&dial(&lab, fake::tls(&issued, protocols), fake::closed()), 1, &["HTTP/2"]);
+        assert_says(&dial(&lab, fake::tls(&issued, protocols), fake::closed()), 4, &["HTTP/2"]);
     }
 }
 
 #[test]
 fn a_peer_that_speaks_http1_is_named() {
-    assert_says(&dial(&lab(), fake::http1(), fake::closed()), 1, &["TLS"]);
+    assert_says(&dial(&lab(), fake::http1(), fake::closed()), 4, &["TLS"]);
 }
 
 #[test]
