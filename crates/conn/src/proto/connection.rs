@@ -359,6 +359,8 @@ impl Connection {
     pub fn release(&mut self, key: StreamKey) {
         let Some(stream) = self.state.streams.get_mut(key) else { return };
         stream.released = true;
+        stream.send.wants_room = false;
+        stream.recv.wants_data = false;
         stream.recv.queue.clear();
         let answered = key.id().initiator() != self.state.side && !stream.is_connect;
         match stream.send.state {

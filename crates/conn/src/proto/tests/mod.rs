@@ -11,6 +11,7 @@ mod half_states;
 mod pair;
 mod rng;
 mod script;
+mod simulate;
 mod wire;
 
 /// Where virtual time begins. Tests add durations to it and never ask a clock again.

@@ -57,7 +57,7 @@ impl End {
         Self { engine: Connection::new(side, config, now), events: VecDeque::new() }
     }
 
-    fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         while let Some(event) = self.engine.poll_event() {
             let over = self.events.iter().any(|event| matches!(event, Event::Closed(_)));
             assert!(!over, "an event after Closed: {event:?}");
