@@ -361,7 +361,11 @@ impl Connection {
         stream.released = true;
         stream.send.wants_room = false;
         stream.recv.wants_data = false;
-        stream.recv.queue.clear();
+        let unread = stream.recv.queue.clear();
+        stream.recv.window.release(unread as u32);
+        if stream.recv.joins_credit() {
+            self.state.credit.push_back(key);
+        }
         let answered = key.id().initiator() != self.state.side && !stream.is_connect;
         match stream.send.state {
             SendState::Finishing if !stream.recv.is_over() => {

@@ -97,13 +97,13 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
         state.path.sample_begins();
     }
     let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
-    let padded = piece.overhead > 0;
+    let empty = piece.data.is_empty();
     let ended = stream_data(stream, piece).map_err(|violation| Fault::Stream(id, violation))?;
     // Nobody reads padding: its credit must not wait for a reader.
-    if padded && stream.recv.joins_credit() {
+    if stream.recv.joins_credit() {
         state.credit.push_back(key);
     }
-    if std::mem::take(&mut stream.recv.wants_data) {
+    if (ended || !empty) && std::mem::take(&mut stream.recv.wants_data) {
         state.events.push_back(Event::Readable(key));
     }
     if ended {
@@ -125,7 +125,10 @@ fn stream_data(stream: &mut Stream, piece: DataPiece) -> Result<bool, Violation>
     if !stream.recv.count(piece.data.len()) {
         return Err(Violation::ContentLength);
     }
-    if !stream.released {
+    if stream.released {
+        // Nobody reads it: dropped and credited, else two ends that wait only to finish would wait for ever.
+        stream.recv.window.release(piece.data.len() as u32);
+    } else {
         stream.recv.queue.push(piece.data);
     }
     if !piece.end_stream {

@@ -6,6 +6,9 @@
 
 use std::time::Instant;
 
+mod cut;
+mod flow_receiving;
+mod flow_sending;
 mod frames;
 mod half_states;
 mod pair;
