@@ -9,8 +9,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 /// The smallest and the first size of a read, in octets.
 pub(super) const MIN_READ: usize = 16 * 1024;
-/// The largest size of a read, in octets: what is read before anything is written again.
-pub(super) const MAX_READ: usize = 256 * 1024;
+/// The largest size of a read, in octets: what is read before anything is written again. A flight of 256 KiB and
+/// the heads of its frames fit.
+pub(super) const MAX_READ: usize = 264 * 1024;
 /// Small reads in a row before the size is halved.
 const PATIENCE: u8 = 8;
 /// Buffers kept beside the current one.
