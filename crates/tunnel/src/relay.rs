@@ -161,46 +161,38 @@ impl<'a> Flow<'a> {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// TCP to stream, until the FIN.
+    /// TCP to stream, until the FIN. This direction also listens for resets of the stream, at every moment and
+    /// to the end of the other one: that may be stuck in a write to TCP.
     async fn to_stream(&self, write: &mut WriteHalf) -> Result<(), Break> {
         let mut intake = Intake::new();
         loop {
             let room = poll_fn(|cx| write.poll_write_ready(cx)).await.map_err(Break::Stream)?;
             match intake.read(self.tcp, room) {
-                Ok(chunk) if chunk.is_empty() => {
-                    write.finish().map_err(Break::Stream)?;
-                    self.finished(&self.up);
-                    return Ok(());
-                }
+                Ok(chunk) if chunk.is_empty() => break,
                 Ok(chunk) => {
                     self.moved(&self.up, chunk.len());
                     write.send_chunk(chunk).map_err(Break::Stream)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     intake.rest();
-                    self.readable(write).await?;
+                    tokio::select! {
+                        ready = self.tcp.readable() => ready.map_err(|error| Break::Tcp(error.kind()))?,
+                        error = write.reset_by_peer() => return Err(Break::Stream(error)),
+                    }
                 }
                 Err(error) => return Err(Break::Tcp(error.kind())),
             }
         }
-    }
-
-    /// Waits for octets of TCP. While the other direction runs, it is the one that hears of a reset of the
-    /// stream; afterwards it must be heard here.
-    async fn readable(&self, write: &mut WriteHalf) -> Result<(), Break> {
-        let readable = self.tcp.readable();
-        let ready = if self.down.is_finished() {
+        drop(intake);
+        write.finish().map_err(Break::Stream)?;
+        self.finished(&self.up);
+        while !self.down.is_finished() {
             tokio::select! {
-                ready = readable => ready,
+                () = self.half_closed.notified() => {}
                 error = write.reset_by_peer() => return Err(Break::Stream(error)),
             }
-        } else {
-            tokio::select! {
-                ready = readable => ready,
-                () = self.half_closed.notified() => Ok(()),
-            }
-        };
-        ready.map_err(|error| Break::Tcp(error.kind()))
+        }
+        Ok(())
     }
 
     /// Stream to TCP, until END_STREAM.

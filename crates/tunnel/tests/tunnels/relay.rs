@@ -1,7 +1,9 @@
 //! What goes through a tunnel comes out the same: octets, half-close, FIN and RST.
 
 use crate::common::{End, Pair, bind, echo, fin, pattern, read_end, reset, within};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A tunnel with both ends in hand.
@@ -169,6 +171,41 @@ async fn t29_a_rst_right_after_the_own_fin_arrives_as_rst_or_after_the_fin() {
         let kind = failed.await.kind();
         let reset = [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::BrokenPipe];
         assert!(reset.contains(&kind), "{kind:?} {client_acts}");
+    }
+}
+
+#[tokio::test]
+async fn t29_a_rst_after_the_own_fin_reaches_an_end_that_neither_reads_nor_writes() {
+    let (listener, pair) = pair().await;
+    for client_acts in [true, false] {
+        let (client, server) = ends(&listener, &pair).await;
+        let (mut near, mut far) = if client_acts { (client, server) } else { (server, client) };
+        exchange(&mut near, &mut far, b"x").await;
+        fin(&near);
+        assert_eq!(read_end(&mut far).await, (Vec::new(), End::Fin));
+        assert!(far.take_error().unwrap().is_none());
+        reset(near);
+        within(far.ready(Interest::ERROR)).await.unwrap();
+        assert!(far.take_error().unwrap().is_some(), "{client_acts}");
+    }
+}
+
+#[tokio::test]
+async fn t29_a_rst_is_heard_while_the_tunnel_is_stuffed() {
+    let (listener, pair) = pair().await;
+    for client_acts in [true, false] {
+        let (client, server) = ends(&listener, &pair).await;
+        let (near, far) = if client_acts { (client, server) } else { (server, client) };
+        // Nobody reads at the far end: windows and buffers fill up.
+        let chunk = pattern(64 << 10);
+        let mut quiet = 0;
+        while quiet < 20 {
+            let more = tokio::time::timeout(Duration::from_millis(10), near.writable()).await;
+            quiet = if more.is_ok() && near.try_write(&chunk).is_ok() { 0 } else { quiet + 1 };
+        }
+        reset(near);
+        within(far.ready(Interest::ERROR)).await.unwrap();
+        assert!(far.take_error().unwrap().is_some(), "{client_acts}");
     }
 }
 
