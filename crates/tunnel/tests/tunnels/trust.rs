@@ -77,7 +77,7 @@ async fn a_wrong_authority_is_named_on_either_side() {
 }
 
 #[tokio::test]
-async fn t07_a_wrong_trust_domain_is_named_on_either_side() {
+async fn t07_a_far_node_of_another_trust_domain_is_named() {
     const FOREIGN: &str = "spiffe://td2/ns/a/sa/bob";
     let ca = Ca::new();
     let presented = id(FOREIGN);
