@@ -20,10 +20,9 @@ pub fn check(path: &Path) -> Result<String, Failure> {
 
 fn summary(path: &Path, config: &Resolved) -> String {
     let mut text = String::new();
-    let until = OffsetDateTime::from_unix_timestamp(config.not_after).map(|until| until.to_string());
     let _ = writeln!(text, "{}: no faults", path.display());
     let _ = writeln!(text, "identity   {}", config.identity.id());
-    let _ = writeln!(text, "valid to   {}", until.unwrap_or_default());
+    let _ = writeln!(text, "valid to   {}", date(config.not_after));
     for capture in &config.captures {
         let (name, bind, peer) = (&capture.name, capture.bind, &capture.peer);
         let _ =
@@ -41,4 +40,12 @@ fn summary(path: &Path, config: &Resolved) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// A time in UTC for people.
+fn date(timestamp: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(timestamp).map_or_else(
+        |_| timestamp.to_string(),
+        |time| format!("{} {:02}:{:02}:{:02} UTC", time.date(), time.hour(), time.minute(), time.second()),
+    )
 }

@@ -37,6 +37,6 @@ fn carry_out(command: &Command) -> Result<Exit, Failure> {
         Command::Ca(Ca::Init(ask)) => ca::init(ask)?,
         Command::Id(Id::Issue(ask)) => ca::issue(ask)?,
     };
-    println!("{text}");
+    report::say(&text);
     Ok(Exit::Success)
 }

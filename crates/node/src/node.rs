@@ -11,7 +11,7 @@ use hbone_tunnel::{
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::config::{self, Limits, Resolved};
 use crate::exit::{Exit, Failure};
@@ -72,6 +72,14 @@ impl Node {
     /// The address of a listener.
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
         self.listeners.iter().find(|bound| bound.name == name).map(|bound| bound.address)
+    }
+
+    /// Waits until a listener has stopped by itself, which none does unless something is broken.
+    pub async fn broken(&mut self) {
+        match self.tasks.join_next().await {
+            Some(ended) => error!(cause = ?ended.err(), "a listener has stopped"),
+            None => std::future::pending().await,
+        }
     }
 
     /// Accepts nothing more, lets live tunnels end until the deadline, then resets them.

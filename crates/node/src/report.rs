@@ -1,6 +1,8 @@
 //! Prints how a command ended: faults and failures, one line each, on standard error. Called by main.rs and
 //! the commands.
 
+use std::io::Write;
+
 use crate::config::Faults;
 use crate::exit::{Exit, Failure};
 use crate::log::Format;
@@ -10,6 +12,11 @@ pub fn faults(faults: &Faults) -> Failure {
     let count = faults.len();
     let noun = if count == 1 { "fault" } else { "faults" };
     Failure::new(Exit::Usage, format!("{faults}\n{count} {noun} in the configuration"))
+}
+
+/// Prints an answer on standard output; that no one reads it is no failure.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Prints a failure in the form of the log.

@@ -32,7 +32,13 @@ async fn serve(config: &Resolved) -> Result<Exit, Failure> {
     expiry(config);
     let mut node = Node::start(config).await?;
     info!(name = config.name, identity = %config.identity.id(), listeners = node.listeners().len(), "ready");
-    let signal = signals.next().await;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        () = node.broken() => {
+            let failure = Failure::new(Exit::Failure, "a listener has stopped by itself");
+            return Err(failure.remedy("this is a bug: please report it with the log"));
+        }
+    };
     let deadline = config.limits.drain_deadline;
     info!(signal, deadline = ?deadline, "draining: no new tunnels, live ones may end; a second signal ends at once");
     tokio::select! {

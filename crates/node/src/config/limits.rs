@@ -14,7 +14,7 @@ pub struct Limits {
     pub dial_timeout: Duration,
     /// How long TLS and the first SETTINGS may take (10 s).
     pub handshake_timeout: Duration,
-    /// How long a tunnel may take from its request to its answer (15 s).
+    /// How long a tunnel may take from its request to its answer (30 s).
     pub setup_timeout: Duration,
     /// How long a tunnel may stay without an octet in either direction (1 h).
     pub idle_timeout: Duration,
@@ -32,9 +32,9 @@ pub struct Limits {
     pub streams_per_connection: Option<u32>,
     /// Connections to one peer (16).
     pub connections_per_peer: Option<usize>,
-    /// Tunnels of one listener.
+    /// Tunnels of one listener (65 536).
     pub tunnels: Option<usize>,
-    /// Connections of one listener that have not shown their certificate yet.
+    /// Connections of one listener that have not shown their certificate yet (1024).
     pub unauthenticated: Option<usize>,
 }
 
@@ -43,7 +43,7 @@ impl Default for Limits {
         Self {
             dial_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
-            setup_timeout: Duration::from_secs(15),
+            setup_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(3600),
             half_closed_timeout: Duration::from_secs(300),
             pool_timeout: Duration::from_secs(300),

@@ -13,6 +13,7 @@ use super::table::Table;
 use super::watchdog::Watchdog;
 use crate::cli::Demo;
 use crate::exit::{Exit, Failure};
+use crate::report::say;
 use crate::runtime;
 use crate::signal::Signals;
 
@@ -32,15 +33,15 @@ async fn run(amount: Amount, keep: bool) -> Result<Exit, Failure> {
     let mut servers = watchdog.step("start the servers", Servers::start(&payload)).await?;
     let more = if keep { ALSO } else { &[] };
     let mut nodes = watchdog.step("start the nodes", Nodes::start(&servers, more)).await?;
-    println!("{TITLE}\n");
+    say(&format!("{TITLE}\n"));
     let mut table = Table::default();
     let handshake = watchdog.step("handshake", nodes.handshake()).await?;
     introduce(&mut table, &nodes, &handshake);
     correct(&watchdog, &mut table, &nodes, &mut servers, &payload, amount).await?;
     figures(&watchdog, &mut table, &nodes, &servers, &payload, amount).await?;
-    println!("{table}");
-    println!("{NOTE}");
-    println!("Done in {:.1} s.", begin.elapsed().as_secs_f64());
+    say(&table.to_string());
+    say(NOTE);
+    say(&format!("Done in {:.1} s.", begin.elapsed().as_secs_f64()));
     if keep {
         drop(watchdog);
         stay(&nodes, &servers).await?;
@@ -134,7 +135,7 @@ async fn stay(nodes: &Nodes, servers: &Servers) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(Exit::Failure, format!("demo --keep: {error}"));
     let mut signals = Signals::new().map_err(failed)?;
     let kept = Kept::new(nodes).map_err(failed)?;
-    println!("\n{}", kept.commands(nodes, servers).map_err(failed)?);
+    say(&format!("\n{}", kept.commands(nodes, servers).map_err(failed)?));
     signals.next().await;
     Ok(())
 }

@@ -121,8 +121,12 @@ fn every_failure_of_a_captured_connection_is_a_reset_and_one_line_in_the_log() {
         let config = capturing(peer, &id("bob"), &[fake::closed()], "");
         let mut alice = NodeProcess::start(&lab.write("alice.toml", &config));
         assert_reset(alice.address("to0"), what);
-        let complaint = alice.complaint(what).to_string();
-        assert!(complaint.contains(&peer.to_string()) && complaint.contains("to0"), "{what}: {complaint}");
+        alice.complaint(what);
+        let complaints = alice.complaints();
+        let [complaint] = complaints.as_slice() else { panic!("{what}: not one line but {complaints:#?}") };
+        let cause = complaint["cause"].as_str().unwrap();
+        assert!(cause.contains(&peer.to_string()) && cause.contains("; "), "{what}: {cause}");
+        assert_eq!(complaint["listener"], "to0", "{what}");
     }
 }
 

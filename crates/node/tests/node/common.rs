@@ -53,7 +53,7 @@ impl Lab {
     /// A lab whose authority is for another trust domain.
     pub(crate) fn of(trust_domain: &str) -> Self {
         let folder = TempDir::new().unwrap();
-        let (authority, _) = CertificateAuthority::create(trust_domain, 1).unwrap();
+        let (authority, _) = CertificateAuthority::create(trust_domain, 30).unwrap();
         write_public(&folder.path().join("ca.pem"), authority.cert_pem()).unwrap();
         Self { folder, authority }
     }
@@ -77,7 +77,7 @@ impl Lab {
 
     /// Issues any identity under a file name.
     pub(crate) fn issue_as(&self, name: &str, identity: &str) {
-        let issued = self.authority.issue(identity, 1).unwrap();
+        let issued = self.authority.issue(identity, 30).unwrap();
         self.write_identity(name, &issued.cert_pem, &issued.key_pem);
     }
 

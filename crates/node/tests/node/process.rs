@@ -131,6 +131,18 @@ impl NodeProcess {
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
+    /// Ends the node and gives back all its complaints, each of which names a cause.
+    pub(crate) fn complaints(mut self) -> Vec<Value> {
+        self.process.signal("TERM");
+        self.process.exit();
+        let complains =
+            |line: &&String| line.contains("\"level\":\"WARN\"") || line.contains("\"level\":\"ERROR\"");
+        let complaints = self.process.seen().iter().filter(complains);
+        complaints
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
     pub(crate) fn process(&mut self) -> &mut Process {
         &mut self.process
     }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
-use crate::common::{Lab, hbone, id, identity_section};
+use crate::common::{Lab, code, hbone, id, identity_section, stderr};
 use crate::fake;
 use crate::process::{NodeProcess, PATIENCE, Process, installed};
 
@@ -108,17 +108,21 @@ fn a_server_that_ends_first_still_gets_what_follows() {
 
 #[test]
 fn t29_a_reset_of_the_server_is_a_reset_at_the_client() {
-    let server = fake::serve(|stream| {
-        let mut octet = [0];
-        let _ = (&stream).read(&mut octet);
-        let stream = tokio_stream(stream);
-        stream.set_zero_linger().unwrap();
-    });
+    let server = resetting();
     let pair = Pair::start(&[server]);
     let mut stream = pair.connect(0);
     stream.write_all(b"x").unwrap();
     let error = stream.read(&mut [0; 16]).expect_err("must be a reset");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// A server that resets as soon as it has read an octet.
+fn resetting() -> SocketAddr {
+    fake::serve(|stream| {
+        let mut octet = [0];
+        let _ = (&stream).read(&mut octet);
+        tokio_stream(stream).set_zero_linger().unwrap();
+    })
 }
 
 /// Std has no way to set the linger time yet.
@@ -211,6 +215,56 @@ fn dial_shows_the_end_of_the_server_while_its_input_is_open() {
     assert_eq!(text, "banner");
     drop(dial.stdin.take());
     assert!(dial.wait().unwrap().success());
+}
+
+#[test]
+fn ssh_speaks_to_a_server_through_dial_as_its_proxy_command() {
+    if !installed("ssh") {
+        return;
+    }
+    let (report, banner) = std::sync::mpsc::channel();
+    let server = fake::serve(move |mut stream| {
+        stream.write_all(b"SSH-2.0-test\r\n").unwrap();
+        let mut start = [0; 8];
+        stream.read_exact(&mut start).unwrap();
+        report.send(start).unwrap();
+    });
+    let pair = Pair::start(&[server]);
+    let proxy = format!("{} dial %h:%p -c {}", env!("CARGO_BIN_EXE_hbone"), pair.lab.text("alice.toml"));
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", &format!("ProxyCommand={proxy}")]);
+    ssh.args(["-p", &server.port().to_string(), "127.0.0.1", "true"]).stdin(Stdio::null());
+    let output = ssh.output().unwrap();
+    let start = banner.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    assert_eq!(&start, b"SSH-2.0-");
+}
+
+#[test]
+fn dial_tells_a_broken_tunnel_from_an_end() {
+    let server = resetting();
+    let pair = Pair::start(&[server]);
+    let mut dial = hbone();
+    dial.args(["dial", &server.to_string(), "-c", &pair.lab.text("alice.toml")]);
+    let mut dial = dial.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = dial.stdin.take().unwrap();
+    input.write_all(b"x").unwrap();
+    let output = dial.wait_with_output().unwrap();
+    drop(input);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert!(stderr(&output).contains("broke"), "{}", stderr(&output));
+}
+
+#[test]
+fn f1_a_far_node_that_is_killed_leaves_a_reset_and_no_clean_end() {
+    let server = fake::serve(|mut stream| while stream.write_all(&[7; 4096]).is_ok() {});
+    let mut pair = Pair::start(&[server]);
+    let mut stream = pair.connect(0);
+    stream.read_exact(&mut [0; 1 << 16]).unwrap();
+    pair.bob.process().signal("KILL");
+    let mut rest = Vec::new();
+    let error = stream.read_to_end(&mut rest).expect_err("must be a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(rest.iter().all(|octet| *octet == 7), "other octets than were sent");
 }
 
 #[test]
