@@ -19,8 +19,8 @@ use super::plain::GATHER;
 use super::wire::{Fill, Wire};
 use crate::proto::Transmit;
 
-/// Octets sealed before they are written.
-pub(super) const SEALED: usize = 256 * 1024;
+/// Octets sealed before they are written: a flight of 256 KiB with its heads and what sealing adds.
+pub(super) const SEALED: usize = 272 * 1024;
 /// The most that an unfinished record may add to what a read brings.
 const RECORD: usize = 18 * 1024;
 

@@ -8,3 +8,4 @@ mod streams;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod wires;
