@@ -15,14 +15,20 @@ fn main() -> ExitCode {
         Command::Run(_) => "info",
         Command::Check(_) | Command::Ca(_) | Command::Id(_) | Command::Dial(_) | Command::Demo(_) => "warn",
     };
-    if let Err(reason) = log::start(cli.log_format, default) {
-        eprintln!("hbone: {reason}");
-        return Exit::Usage.into();
-    }
-    match carry_out(&cli.command) {
+    let log = match log::start(cli.log_format, default) {
+        Ok(log) => log,
+        Err(reason) => {
+            eprintln!("hbone: {reason}");
+            return Exit::Usage.into();
+        }
+    };
+    let result = carry_out(&cli.command);
+    log.flush();
+    match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
             report::failure(cli.log_format, &failure);
+            log.flush();
             failure.exit.into()
         }
     }

@@ -31,7 +31,8 @@ async fn serve(config: &Resolved) -> Result<Exit, Failure> {
     let mut signals = Signals::new().map_err(failed)?;
     expiry(config);
     let mut node = Node::start(config).await?;
-    info!(name = config.name, identity = %config.identity.id(), listeners = node.listeners().len(), "ready");
+    let version = env!("CARGO_PKG_VERSION");
+    info!(version, name = config.name, identity = %config.identity.id(), listeners = node.listeners().len(), "ready");
     let signal = tokio::select! {
         signal = signals.next() => signal,
         () = node.broken() => {

@@ -1,7 +1,7 @@
 //! Two `hbone run` processes with a server behind the second: what goes in comes out, with programs of others.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
@@ -215,6 +215,37 @@ fn dial_shows_the_end_of_the_server_while_its_input_is_open() {
     assert_eq!(text, "banner");
     drop(dial.stdin.take());
     assert!(dial.wait().unwrap().success());
+}
+
+#[test]
+fn f18_a_log_that_nobody_reads_does_not_hold_up_tunnels() {
+    let server = fake::echo();
+    let pair = Pair::start(&[server, fake::closed()]);
+    let mut command = hbone();
+    command.args(["--log-format", "json", "run", "-c"]).arg(pair.lab.path("alice.toml"));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // Reads up to the line that says where it listens, and then never again.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut address = |name: &str| -> SocketAddr {
+        let mark = format!("\"name\":\"{name}\"");
+        let line = lines.find(|line| line.contains("\"listening\"") && line.contains(&mark)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&line).unwrap()["address"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    let (good, bad) = (address("to0"), address("to1"));
+    // Far more than a pipe holds.
+    for _ in 0..400 {
+        let _ = TcpStream::connect(bad).and_then(|mut stream| stream.read(&mut [0; 1]));
+    }
+    let mut stream = TcpStream::connect(good).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"still").unwrap();
+    stream.read_exact(&mut [0; 5]).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
