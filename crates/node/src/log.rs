@@ -36,7 +36,7 @@ pub fn start(format: Format, default: &str) -> Result<Log, String> {
         Ok(text) => EnvFilter::try_new(&text).map_err(|error| format!("RUST_LOG={text:?}: {error}"))?,
         Err(_) => EnvFilter::new(default),
     };
-    let queue = Queue::start(io::stderr());
+    let queue = Queue::start(io::stderr(), format);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(queue.clone());
     let done = match format {
         Format::Text => builder.with_ansi(false).with_target(false).try_init(),
@@ -70,11 +70,11 @@ enum Entry {
 }
 
 impl Queue {
-    fn start(output: impl Write + Send + 'static) -> Self {
+    fn start(output: impl Write + Send + 'static, format: Format) -> Self {
         let (lines, entries) = sync_channel(LINES);
         let lost = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&lost);
-        std::thread::spawn(move || write_all(output, &entries, &counted));
+        std::thread::spawn(move || write_all(output, &entries, &counted, format));
         Self { lines, lost }
     }
 }
@@ -102,7 +102,7 @@ impl Write for Queue {
 }
 
 /// The thread: what cannot be written is lost, there is no one to tell.
-fn write_all(mut output: impl Write, entries: &Receiver<Entry>, lost: &AtomicU64) {
+fn write_all(mut output: impl Write, entries: &Receiver<Entry>, lost: &AtomicU64, format: Format) {
     for entry in entries {
         match entry {
             Entry::Line(line) => {
@@ -115,8 +115,13 @@ fn write_all(mut output: impl Write, entries: &Receiver<Entry>, lost: &AtomicU64
         }
         let count = lost.swap(0, Ordering::Relaxed);
         if count > 0 {
-            let _ =
-                writeln!(output, "{{\"level\":\"WARN\",\"message\":\"log lines lost\",\"count\":{count}}}");
+            let line = match format {
+                Format::Text => format!("WARN log lines lost count={count}\n"),
+                Format::Json => {
+                    format!("{{\"level\":\"WARN\",\"message\":\"log lines lost\",\"count\":{count}}}\n")
+                }
+            };
+            let _ = output.write_all(line.as_bytes());
         }
     }
 }
@@ -151,7 +156,7 @@ mod tests {
     fn f18_a_stalled_reader_costs_lines_and_no_time_and_the_loss_is_counted() {
         let (send, written) = channel();
         let (open, gate) = channel();
-        let mut queue = Queue::start(Gate(send, gate));
+        let mut queue = Queue::start(Gate(send, gate), Format::Text);
         queue.write_all(b"first\n").unwrap();
         assert_eq!(written.recv().unwrap(), b"first\n");
         // The thread now waits in the gate: whatever does not fit into the queue must be lost, not waited for.
@@ -161,6 +166,6 @@ mod tests {
         assert_eq!(queue.lost.load(Ordering::Relaxed), 10);
         drop(open);
         let text: Vec<u8> = written.iter().take(LINES + 1).flatten().collect();
-        assert!(String::from_utf8_lossy(&text).contains("\"count\":10"));
+        assert!(String::from_utf8_lossy(&text).contains("count=10"));
     }
 }
