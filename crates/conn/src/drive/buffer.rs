@@ -4,8 +4,13 @@
 //! into again; a few buffers take turns, so that a reader that lags a little costs no allocation. Used by the
 //! wires; knows no socket.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
 use bytes::buf::Limit;
 use bytes::{BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// The smallest and the first size of a read, in octets.
 pub(super) const MIN_READ: usize = 16 * 1024;
@@ -18,6 +23,22 @@ const PATIENCE: u8 = 8;
 const SPARES: usize = 3;
 /// The least room worth a system call.
 const MIN_ROOM: usize = 2048;
+
+/// The first read after a silence goes through the stack: who waits for a silent peer holds no buffer.
+const COLD: usize = 2048;
+
+/// Reads a little without a buffer and hands it to `take`; returns how much, 0 at the end of the transport.
+pub(super) fn poll_cold<T: AsyncRead + Unpin>(
+    io: &mut T,
+    cx: &mut Context<'_>,
+    take: impl FnOnce(&[u8]),
+) -> Poll<io::Result<usize>> {
+    let mut octets = [0; COLD];
+    let mut target = ReadBuf::new(&mut octets);
+    ready!(Pin::new(io).poll_read(cx, &mut target))?;
+    take(target.filled());
+    Poll::Ready(Ok(target.filled().len()))
+}
 
 /// How much to ask for in the next read.
 #[derive(Debug)]
@@ -55,11 +76,18 @@ impl ReadSize {
 /// A few buffers that take turns. `current` is always empty but for what is being filled.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
+    /// There may be memory.
+    warm: bool,
     current: BytesMut,
     spare: Vec<BytesMut>,
 }
 
 impl Pool {
+    /// Whether there is no memory.
+    pub(super) const fn is_cold(&self) -> bool {
+        !self.warm
+    }
+
     /// Makes room in the current buffer for about `size` octets and returns how many fit, at least 1.
     pub(super) fn prepare(&mut self, size: usize) -> usize {
         let enough = (size / 2).min(MAX_READ / 2);
@@ -85,7 +113,6 @@ impl Pool {
     }
 
     /// The current buffer.
-    #[cfg(feature = "tls")]
     pub(super) fn current(&mut self) -> &mut BytesMut {
         &mut self.current
     }
@@ -106,6 +133,7 @@ impl Pool {
 
     /// The current buffer is pinned by its readers: takes one whose readers are done, or a new one.
     fn rotate(&mut self, size: usize) {
+        self.warm = true;
         let free = self.spare.iter_mut().position(|buffer| buffer.try_reclaim(size));
         let next = match free {
             Some(index) => self.spare.swap_remove(index),

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::buffer::{Pool, ReadSize};
+use super::buffer::{Pool, ReadSize, poll_cold};
 use super::wire::{Fill, Wire};
 use crate::proto::Transmit;
 
@@ -52,8 +52,25 @@ impl Plain<TcpStream> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Plain<T> {
+    /// The first read after a silence.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Fill>> {
+        let Self { io, size, pool, .. } = self;
+        let taken = ready!(poll_cold(io, cx, |octets| {
+            if !octets.is_empty() {
+                pool.prepare(size.get());
+                pool.current().extend_from_slice(octets);
+            }
+        }))?;
+        Poll::Ready(Ok(if taken == 0 { Fill::Eof } else { Fill::Data(pool.take()) }))
+    }
+}
+
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Plain<T> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Fill>> {
+        if self.pool.is_cold() {
+            return self.poll_first(cx);
+        }
         let room = self.pool.prepare(self.size.get());
         let taken = ready!(pin!(self.io.read_buf(&mut self.pool.target(room))).poll(cx))?;
         if taken == 0 {

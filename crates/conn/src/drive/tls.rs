@@ -14,7 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::buffer::{Pool, ReadSize};
+use super::buffer::{Pool, ReadSize, poll_cold};
 use super::plain::GATHER;
 use super::wire::{Fill, Wire};
 use crate::proto::Transmit;
@@ -136,6 +136,10 @@ impl<T> Tls<T> {
 impl<T: AsyncRead + Unpin> Tls<T> {
     /// Reads sealed octets; 0 is the end of the transport.
     pub(super) fn poll_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.sealed.buffer.is_empty() {
+            let sealed = &mut self.sealed;
+            return poll_cold(&mut self.io, cx, |octets| sealed.hold(octets));
+        }
         let target = self.sealed.target(self.size.get());
         let offered = target.len();
         let mut target = ReadBuf::new(target);
@@ -254,6 +258,12 @@ impl Sealed {
         let taken = session.read_tls(&mut self.filled())?;
         self.start += taken;
         Ok(taken)
+    }
+
+    /// The octets of a first read.
+    fn hold(&mut self, octets: &[u8]) {
+        self.buffer = octets.to_vec();
+        (self.start, self.end) = (0, octets.len());
     }
 
     /// Room for a read of `size` octets. Called when everything was taken.
