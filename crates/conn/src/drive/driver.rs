@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hbone_frame::Side;
@@ -231,7 +231,9 @@ impl<W: Wire> Driver<W> {
                 state.conn.poll_transmit(now, out);
             }
             state.settle(effects);
-            if let Some(result) = state.conn.is_finished() {
+            // On a wire that takes nothing the last frames wait for their turn in the last flight.
+            let ended = if blocked { state.closed.as_ref() } else { state.conn.is_finished() };
+            if let Some(result) = ended {
                 return Visit::Ended(result.clone());
             }
             *listening = state.conn.wants_read();
@@ -272,10 +274,11 @@ impl<W: Wire> Driver<W> {
 
     /// Writes the last flight and shuts our direction.
     fn poll_last_flight(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let flushed = self.poll_flush_all(cx);
         let Phase::Flushing { result, until, left } = &mut self.phase else {
             return Poll::Ready(Phase::Running);
         };
-        let shut = match self.wire.poll_flush(cx, &mut self.out) {
+        let shut = match flushed {
             Poll::Ready(Ok(())) => self.wire.poll_shutdown(cx),
             unsent @ (Poll::Ready(_) | Poll::Pending) => unsent,
         };
@@ -290,6 +293,17 @@ impl<W: Wire> Driver<W> {
                     *until = clock::now() + LAST_FLIGHT;
                 }
                 self.timer.poll_until(cx, *until).map(|()| Phase::Done(result.clone()))
+            }
+        }
+    }
+
+    /// Writes until the engine has nothing more.
+    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.wire.poll_flush(cx, &mut self.out))?;
+            let now = clock::now();
+            if !self.shared.with(|state, _| state.conn.poll_transmit(now, &mut self.out)) {
+                return Poll::Ready(Ok(()));
             }
         }
     }

@@ -204,9 +204,7 @@ impl State {
             (Some(due), Some(armed)) => due < armed,
             (due, _) => due.is_some(),
         };
-        sooner
-            || self.conn.is_finished().is_some()
-            || (self.driver.park == Park::Idle && self.conn.wants_transmit())
+        sooner || self.closed.is_some() || (self.driver.park == Park::Idle && self.conn.wants_transmit())
     }
 
     fn dispatch(&mut self, event: Event, effects: &mut Effects) {

@@ -145,6 +145,35 @@ async fn a_peer_that_takes_nothing_does_not_keep_the_driver() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wire_that_is_stuck_does_not_keep_the_driver_from_ending() {
+    let (near, far) = tokio::io::duplex(1000);
+    let client = start(Side::Client, Plain::new(near), Config::default());
+    let mut stream = client.handle.open(connect()).await.unwrap();
+    stream.send_chunk(pattern(1, 100_000)).unwrap();
+    // Long enough for the wire to fill, not for any timer of the connection.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    client.handle.close(ErrorCode::CANCEL);
+    let end = tokio::time::timeout(LONG, client.driver).await.unwrap();
+    assert_eq!(end.unwrap(), ConnectionError::Local(ErrorCode::CANCEL));
+    drop(far);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_words_are_said_on_a_wire_that_was_stuck() {
+    let (near, mut far) = tokio::io::duplex(1000);
+    let client = start(Side::Client, Plain::new(near), Config::default());
+    let mut stream = client.handle.open(connect()).await.unwrap();
+    stream.send_chunk(pattern(1, 100_000)).unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    client.handle.close(ErrorCode::CANCEL);
+    let mut sent = Vec::new();
+    far.read_to_end(&mut sent).await.unwrap();
+    drop(far);
+    assert_eq!(client.driver.await.unwrap(), ConnectionError::Local(ErrorCode::CANCEL));
+    assert!(sent.ends_with(&[0, 0, 0, 8]), "GOAWAY with the code is the last frame");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_connection_with_keepalive_stays() {
     let (client, mut server) = piped();
     let (near, far) = tunnel(&client, &mut server).await;
