@@ -7,6 +7,10 @@
 
 use hbone_frame::MAX_WINDOW;
 
+/// So many octets of credit are announced whatever the window's size: a large window then keeps its path full
+/// although little more than the path's own product of rate and delay.
+const ENOUGH: u32 = 1 << 20;
+
 /// The peer sent more than its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Exceeded;
@@ -101,9 +105,9 @@ impl ReceiveWindow {
         self.available -= n as i32;
     }
 
-    /// Whether so much is due that an update is worth a frame of its own: half of the window.
+    /// Whether so much is due that an update is worth a frame of its own: half of the window, or [`ENOUGH`].
     pub(super) const fn update_due(&self) -> bool {
-        self.due > 0 && self.due >= self.size / 2
+        self.due > 0 && (self.due >= self.size / 2 || self.due >= ENOUGH)
     }
 
     /// Takes all that is due; the caller announces it.
@@ -183,6 +187,16 @@ mod tests {
         assert_eq!(window.announce(), Some(Increment(60_000)));
         assert_eq!(window.receive(1001), Err(Exceeded));
         window.receive(1000).unwrap();
+    }
+
+    #[test]
+    fn a_large_window_is_credited_by_the_mebibyte() {
+        let mut window = ReceiveWindow::new(16 << 20);
+        window.receive(4 << 20).unwrap();
+        window.release((1 << 20) - 1);
+        assert!(!window.update_due());
+        window.release(1);
+        assert!(window.update_due());
     }
 
     #[test]

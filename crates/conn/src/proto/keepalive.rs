@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 /// Between two measurements once the windows have been large enough for a while.
 const SAMPLE_AT_REST: Duration = Duration::from_secs(10);
+/// The round trip from which on a path is a long one.
+const LONG: Duration = Duration::from_millis(1);
 /// PINGs that may be unanswered at a time.
 const OUTSTANDING: usize = 16;
 
@@ -83,7 +85,10 @@ pub(super) struct Path {
     latest: Option<Duration>,
     window: u32,
     ceiling: u32,
+    /// Octets since the sample began.
     sampled: u64,
+    /// Octets of the piece with which it began.
+    first: u64,
     sampling: bool,
     next_sample: Option<Instant>,
     pause: Duration,
@@ -97,6 +102,7 @@ impl Path {
             window,
             ceiling: ceiling.max(window),
             sampled: 0,
+            first: 0,
             sampling: false,
             next_sample: None,
             pause: SAMPLE_EVERY,
@@ -127,17 +133,22 @@ impl Path {
         !self.sampling && self.window < self.ceiling && self.next_sample.is_none_or(|next| now >= next)
     }
 
-    pub(super) const fn sample_begins(&mut self) {
+    /// A sample begins with a piece of `n` octets.
+    pub(super) const fn sample_begins(&mut self, n: usize) {
         self.sampling = true;
         self.sampled = 0;
+        self.first = n as u64;
     }
 
     /// The PING of a sample was answered after `rtt`. `true` when the window has grown.
     pub(super) fn sample_ends(&mut self, rtt: Duration, now: Instant) -> bool {
         self.sampling = false;
         let shortest = self.shortest.unwrap_or(rtt);
+        // Over a long path a window may come as one piece, and no more until the answer: it is what counts.
+        // Over a short one a piece is large beside what a round trip carries, and would be counted too often.
+        let first = if shortest >= LONG { self.first } else { 0 };
         let per_shortest =
-            self.sampled as f64 * shortest.as_secs_f64() / rtt.as_secs_f64().max(f64::MIN_POSITIVE);
+            (self.sampled + first) as f64 * shortest.as_secs_f64() / rtt.as_secs_f64().max(f64::MIN_POSITIVE);
         // Two thirds of a window in one round trip: the window is what limits the rate.
         let grows = per_shortest * 1.5 >= f64::from(self.window);
         if grows {
@@ -160,7 +171,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn sample(path: &mut Path, octets: usize, rtt: Duration, now: Instant) -> bool {
-        path.sample_begins();
+        path.sample_begins(0);
         path.data(octets, now);
         path.round_trip(rtt);
         path.sample_ends(rtt, now)

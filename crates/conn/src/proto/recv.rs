@@ -94,7 +94,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
         && state.config.window_tuning
         && state.ping(Purpose::Sample).is_some()
     {
-        state.path.sample_begins();
+        state.path.sample_begins(piece.data.len());
     }
     let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
     let empty = piece.data.is_empty();

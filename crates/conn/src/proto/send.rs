@@ -139,16 +139,22 @@ fn head(state: &mut State, id: StreamId, fields: &Fields, end: bool, out: &mut T
 }
 
 fn data(state: &mut State, out: &mut Transmit) {
+    let mut turns = 0;
     while out.len() < state.config.flight {
         let credit = state.send_window.available(DEFAULT_WINDOW);
         let alone = state.schedule.is_alone();
+        let room = state.config.flight.saturating_sub(out.len());
+        // A turn that the flight cuts short would always be the same stream's.
+        if turns > 0 && !alone && room < state.config.quantum {
+            break;
+        }
         let Some(key) = state.schedule.next(credit > 0) else { break };
         let Some(stream) = state.streams.get_mut(key) else { continue };
         if !stream.send.has_work() {
             stream.send.place = Place::Nowhere;
             continue;
         }
-        let room = state.config.flight.saturating_sub(out.len());
+        turns += 1;
         let turn = if alone { room } else { state.config.quantum.min(room) };
         let turn = turn.min(usize::try_from(credit).unwrap_or(0));
         let initial = state.peer.initial_window;

@@ -17,7 +17,8 @@ pub(super) const WEBSOCKET: &[(&str, &str)] = &[
     (":path", "/"),
     (":protocol", "websocket"),
 ];
-const LARGE: u32 = 1 << 23;
+/// What every peer takes.
+const FRAME: u32 = 16_384;
 
 pub(super) fn id(value: u32) -> StreamId {
     StreamId::new(value).expect("a stream has an identifier above 0")
@@ -58,7 +59,7 @@ fn string(text: &str, out: &mut Vec<u8>) {
 
 /// HEADERS with these fields and END_HEADERS.
 pub(super) fn head(stream: u32, fields: &[(&str, &str)], end: bool) -> Vec<u8> {
-    framed(|out| encode::headers(id(stream), end, &block(fields), LARGE, out))
+    framed(|out| encode::headers(id(stream), end, &block(fields), FRAME, out))
 }
 
 /// HEADERS of a CONNECT.
@@ -178,7 +179,7 @@ pub(super) fn priority(stream: u32, dependency: u32) -> Vec<u8> {
 }
 
 pub(super) fn push_promise(stream: u32, promised: u32) -> Vec<u8> {
-    framed(|out| encode::push_promise(id(stream), id(promised), &block(GET), LARGE, out))
+    framed(|out| encode::push_promise(id(stream), id(promised), &block(GET), FRAME, out))
 }
 
 /// A frame with everything chosen.

@@ -6,15 +6,25 @@
 
 use std::time::Instant;
 
+mod abuse;
 mod cut;
 mod flow_receiving;
 mod flow_sending;
 mod frames;
+mod goaway;
 mod half_states;
+mod late_frames;
+mod messages;
+mod opening;
 mod pair;
+mod ping;
+mod release;
 mod rng;
+mod scheduling;
 mod script;
+mod settings;
 mod simulate;
+mod tuning;
 mod wire;
 
 /// Where virtual time begins. Tests add durations to it and never ask a clock again.
