@@ -1,6 +1,6 @@
 //! Octets waiting in one direction of a stream: large pieces as they came, small ones gathered.
 //!
-//! Memory follows octets and not frames: a piece smaller than [`SMALL`] is copied into the queue's tail chunk,
+//! Memory follows octets and not frames: pieces smaller than [`SMALL`] are copied into the queue's tail chunk,
 //! so that a thousand 1-octet pieces neither pin a thousand read buffers nor cost a thousand heads. A queue of
 //! one chunk allocates nothing of its own.
 
@@ -41,7 +41,9 @@ impl ByteQueue {
         if data.is_empty() {
             return;
         }
-        if data.len() < SMALL {
+        // A small piece behind a large one is most often the rest of the same read: shared, it pins nothing new.
+        let after_large = matches!(self.tail(), Some(Chunk::Shared(last)) if last.len() >= SMALL);
+        if data.len() < SMALL && !after_large {
             return self.push_slice(&data);
         }
         self.len += data.len();
@@ -84,9 +86,6 @@ impl ByteQueue {
         };
         self.front = rest.or_else(|| self.rest.as_mut().and_then(|chunks| chunks.pop_front()));
         self.len -= data.len();
-        if self.front.is_none() {
-            self.rest = None;
-        }
         Some(data)
     }
 
@@ -147,16 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn a_large_piece_is_shared_and_a_small_one_copied() {
+    fn large_pieces_and_their_rests_are_shared_and_other_small_ones_copied() {
         let buffer = Bytes::from(vec![7; 100_000]);
         let mut queue = ByteQueue::default();
-        queue.push(buffer.slice(10..5000));
-        queue.push(buffer.slice(5000..5010));
-        let large = queue.pop(usize::MAX).unwrap();
-        assert_eq!(large.as_ptr(), buffer[10..].as_ptr());
-        let small = queue.pop(usize::MAX).unwrap();
-        assert_ne!(small.as_ptr(), buffer[5000..].as_ptr());
-        assert_eq!(small.len(), 10);
+        for piece in [10..5000, 5000..5010, 5010..5020] {
+            queue.push(buffer.slice(piece));
+        }
+        let mut pop = || queue.pop(usize::MAX).unwrap();
+        assert_eq!(pop().as_ptr(), buffer[10..].as_ptr());
+        assert_eq!(pop().as_ptr(), buffer[5000..].as_ptr());
+        let copied = pop();
+        assert_ne!(copied.as_ptr(), buffer[5010..].as_ptr());
+        assert_eq!(copied.len(), 10);
     }
 
     #[test]

@@ -354,6 +354,11 @@ impl State {
         if self.goaway.sent != Sent::Nothing || !self.is_open() {
             return;
         }
+        if self.side == Side::Client {
+            // Nothing that the server opens is under way: no step of warning is needed.
+            self.finish_drain(ErrorCode::NO_ERROR, String::new());
+            return self.openable();
+        }
         self.goaway.sent = Sent::Warning;
         let last = Some(StreamId::MAX);
         self.control.push_back(Control::Goaway { last, code: ErrorCode::NO_ERROR, debug: String::new() });

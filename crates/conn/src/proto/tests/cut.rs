@@ -17,10 +17,13 @@ fn question(stream: u32) -> Vec<u8> {
     (0..50 * stream).map(|i| (i * 5 + stream) as u8).collect()
 }
 
+/// How a direction has ended, once it has.
+type Outcome = Option<Result<(), StreamError>>;
+
 /// What one side has read of its streams.
 #[derive(Default)]
 struct Reader {
-    streams: HashMap<u32, (StreamKey, Vec<u8>, Option<Result<(), StreamError>>)>,
+    streams: HashMap<u32, (StreamKey, Vec<u8>, Outcome)>,
 }
 
 impl Reader {

@@ -46,15 +46,17 @@ fn a_server_drains_in_two_steps_and_loses_no_stream() {
 }
 
 #[test]
-fn a_client_drains_in_two_steps() {
+fn a_client_drains_in_one_step_for_the_server_opens_nothing() {
     let mut script = Script::client();
     let key = script.tunnel(1);
-    let probe = drain(&mut script, None);
+    let now = script.now;
+    script.engine.drain(now, None);
+    script.expect(goaway(0, NO_ERROR)).expect_nothing();
     assert_eq!(
         script.engine.open(&mut Some(Request::connect("10.0.0.1:80")), false),
         Err(OpenError::Draining)
     );
-    script.send(pong(probe)).expect(goaway(0, NO_ERROR)).send(last_data(1, 5));
+    script.send(last_data(1, 5));
     assert_eq!(script.read(key), (5, Ok(Read::End)));
     script.engine.finish(key).unwrap();
     script.expect(last_data(1, 0)).expect_nothing();
@@ -62,13 +64,21 @@ fn a_client_drains_in_two_steps() {
 }
 
 #[test]
-fn a_drain_without_streams_ends_with_the_answer_to_its_ping() {
-    for mut script in [Script::server(), Script::client()] {
-        let probe = drain(&mut script, None);
-        assert_eq!(script.closed(), None);
-        script.send(pong(probe)).expect(goaway(0, NO_ERROR)).expect_nothing();
-        assert_eq!(script.closed(), Some(ConnectionError::Closed));
-    }
+fn a_drain_of_a_server_without_streams_ends_with_the_answer_to_its_ping() {
+    let mut script = Script::server();
+    let probe = drain(&mut script, None);
+    assert_eq!(script.closed(), None);
+    script.send(pong(probe)).expect(goaway(0, NO_ERROR)).expect_nothing();
+    assert_eq!(script.closed(), Some(ConnectionError::Closed));
+}
+
+#[test]
+fn a_drain_of_a_client_without_streams_ends_at_once() {
+    let mut script = Script::client();
+    let now = script.now;
+    script.engine.drain(now, None);
+    script.expect(goaway(0, NO_ERROR)).expect_nothing();
+    assert_eq!(script.closed(), Some(ConnectionError::Closed));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! peer that is written as a trace. Then one file for each concern. The ids H.. in test names are the rows of
 //! the project's list of attacks.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the variant that it looks for")]
+
 use std::time::Instant;
 
 mod abuse;

@@ -111,7 +111,7 @@ fn keepalive_does_not_ask_while_octets_come() {
     let key = script.tunnel(1);
     for _ in 0..60 {
         script.send(data(1, 1)).after(SECOND);
-        script.read(key);
+        assert_eq!(script.read(key), (1, Ok(crate::proto::Read::Pending)));
     }
     assert_eq!(pings(&mut script), []);
 }

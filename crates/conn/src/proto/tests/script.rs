@@ -60,9 +60,12 @@ impl Reader {
         match frame {
             Frame::Headers(block) => {
                 let mut fields = Fields::new();
-                self.hpack
-                    .decode(&block.block, &hpack::Limits::default(), &mut fields)
+                let limits = hpack::Limits { list_size: 1 << 20, fields: 1000, ..hpack::Limits::default() };
+                let verdict = self
+                    .hpack
+                    .decode(&block.block, &limits, &mut fields)
                     .expect("an engine sends blocks that can be decoded");
+                assert_eq!(verdict, hpack::Verdict::Whole);
                 let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
                 let fields = fields.iter().map(|field| (text(field.name), text(field.value))).collect();
                 Seen::Headers { stream: block.stream.get(), fields, end: block.end_stream }
@@ -237,7 +240,7 @@ impl Script {
     #[track_caller]
     pub(super) fn expect_alive(&mut self) -> &mut Self {
         assert_eq!(self.closed(), None);
-        self.skip().send(frames::ping(0xa11_7e)).expect(frames::pong(0xa11_7e))
+        self.skip().send(frames::ping(0x0a11_7e00)).expect(frames::pong(0x0a11_7e00))
     }
 
     /// Takes all frames so far.

@@ -294,8 +294,8 @@ impl World {
 
     /// The applications learn by events alone.
     fn events(&mut self) {
-        for side in 0..2 {
-            while let Some(event) = self.pair.end(SIDES[side]).events.pop_front() {
+        for (side, name) in SIDES.into_iter().enumerate() {
+            while let Some(event) = self.pair.end(name).events.pop_front() {
                 self.event(side, event);
             }
         }
@@ -393,7 +393,7 @@ impl World {
         for side in 0..2 {
             let engine = self.engine(side);
             assert_eq!((engine.active_streams(), engine.held_streams()), (0, 0), "N6 at {side}");
-            assert_eq!(engine.is_finished().is_some() || engine.state.is_open(), true);
+            assert!(engine.is_finished().is_some() || engine.state.is_open());
         }
         if self.draining {
             assert!(self.pair.client.engine.is_finished().is_some(), "a drained connection ends");

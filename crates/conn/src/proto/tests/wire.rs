@@ -175,9 +175,4 @@ impl Leg {
     pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
-
-    /// Whoever still has octets under way will not see them come out.
-    pub(super) fn lose(&mut self) {
-        self.pieces.clear();
-    }
 }
