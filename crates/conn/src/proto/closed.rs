@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use hbone_frame::StreamId;
 
 const REMEMBERED: usize = 128;
+/// Heads that may be under way when we reset a stream: sixteen informational ones, the final one, trailers.
+const MOST_HEADS: u8 = 18;
 
 /// How a stream ended, as far as late frames of the peer are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,35 +21,50 @@ pub(super) enum Ending {
     ByPeer,
 }
 
+#[derive(Clone, Copy)]
+struct Entry {
+    id: StreamId,
+    ending: Ending,
+    /// HEADERS since it ended.
+    heads: u8,
+}
+
 #[derive(Default)]
 pub(super) struct ClosedStreams {
-    recent: VecDeque<(StreamId, Ending)>,
+    recent: VecDeque<Entry>,
     tolerated: [Option<StreamId>; 2],
 }
 
 impl ClosedStreams {
     pub(super) fn remember(&mut self, id: StreamId, ending: Ending) {
         if self.recent.len() >= REMEMBERED
-            && let Some((forgotten, Ending::ByUs)) = self.recent.pop_front()
+            && let Some(Entry { id: forgotten, ending: Ending::ByUs, .. }) = self.recent.pop_front()
         {
             let mark = &mut self.tolerated[forgotten.get() as usize % 2];
             *mark = (*mark).max(Some(forgotten));
         }
-        self.recent.push_back((id, ending));
+        self.recent.push_back(Entry { id, ending, heads: 0 });
     }
 
     /// How the stream ended; `None` when that is not remembered.
     pub(super) fn recall(&self, id: StreamId) -> Option<Ending> {
-        if let Some((_, ending)) = self.recent.iter().rev().find(|(closed, _)| *closed == id) {
-            return Some(*ending);
+        if let Some(entry) = self.recent.iter().rev().find(|entry| entry.id == id) {
+            return Some(entry.ending);
         }
         (Some(id) <= self.tolerated[id.get() as usize % 2]).then_some(Ending::ByUs)
     }
 
+    /// HEADERS came for a stream that we had reset. `false` when no honest peer has so many under way.
+    pub(super) fn takes_head(&mut self, id: StreamId) -> bool {
+        let Some(entry) = self.recent.iter_mut().rev().find(|entry| entry.id == id) else { return false };
+        entry.heads = entry.heads.saturating_add(1);
+        entry.heads <= MOST_HEADS
+    }
+
     /// The peer has ended its direction of a stream that we had reset.
     pub(super) fn ended_by_peer(&mut self, id: StreamId) {
-        if let Some((_, ending)) = self.recent.iter_mut().rev().find(|(closed, _)| *closed == id) {
-            *ending = Ending::ByPeer;
+        if let Some(entry) = self.recent.iter_mut().rev().find(|entry| entry.id == id) {
+            entry.ending = Ending::ByPeer;
         }
     }
 }

@@ -187,6 +187,10 @@ fn headers(state: &mut State, now: Instant, block: HeaderBlock) -> Result<(), Fa
         Target::Idle => new_stream(state, now, id, fields, verdict, block.end_stream),
         Target::Live(key) => more_headers(state, now, key, fields, verdict, block.end_stream),
         Target::Closed(Some(Ending::ByUs)) => {
+            // A few octets may stand for a long list: what no honest peer has under way is counted.
+            if verdict == Verdict::TooLarge || !state.closed.takes_head(id) {
+                state.glitch(now)?;
+            }
             if block.end_stream {
                 state.closed.ended_by_peer(id);
             }
@@ -249,6 +253,8 @@ fn refuse(state: &mut State, now: Instant, id: StreamId) -> Result<(), Fault> {
     // Before the peer has acknowledged our SETTINGS it cannot know the limit.
     if state.settings_acknowledged {
         state.abuse.provoked_reset(now)?;
+    } else {
+        state.glitch(now)?;
     }
     state.stats.streams_refused += 1;
     state.stats.resets_sent += 1;

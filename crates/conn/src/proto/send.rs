@@ -139,13 +139,13 @@ fn head(state: &mut State, id: StreamId, fields: &Fields, end: bool, out: &mut T
 }
 
 fn data(state: &mut State, out: &mut Transmit) {
-    let mut turns = 0;
+    let mut any = false;
     while out.len() < state.config.flight {
         let credit = state.send_window.available(DEFAULT_WINDOW);
         let alone = state.schedule.is_alone();
         let room = state.config.flight.saturating_sub(out.len());
         // A turn that the flight cuts short would always be the same stream's.
-        if turns > 0 && !alone && room < state.config.quantum {
+        if any && !alone && room < state.config.quantum {
             break;
         }
         let Some(key) = state.schedule.next(credit > 0) else { break };
@@ -154,7 +154,6 @@ fn data(state: &mut State, out: &mut Transmit) {
             stream.send.place = Place::Nowhere;
             continue;
         }
-        turns += 1;
         let turn = if alone { room } else { state.config.quantum.min(room) };
         let turn = turn.min(usize::try_from(credit).unwrap_or(0));
         let initial = state.peer.initial_window;
@@ -162,6 +161,7 @@ fn data(state: &mut State, out: &mut Transmit) {
         state.send_window.spend(sent);
         state.stats.data_sent += sent as u64;
         state.stats.data_frames_sent += frames;
+        any |= frames > 0;
         for _ in 0..frames {
             state.abuse.data_sent();
         }

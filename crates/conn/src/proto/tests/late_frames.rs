@@ -4,7 +4,7 @@ use hbone_frame::ErrorCode;
 
 use super::frames::*;
 use super::script::Script;
-use crate::proto::Violation;
+use crate::proto::{Flood, Violation};
 
 const CANCEL: ErrorCode = ErrorCode::CANCEL;
 
@@ -61,6 +61,18 @@ fn an_ocean_of_late_frames_is_not_charged_to_the_peer() {
     }
     script.expect_alive();
     assert_eq!(script.engine.stats().glitches, 0);
+}
+
+#[test]
+fn a_flood_of_late_heads_ends_the_connection() {
+    let mut script = cancelled();
+    for _ in 0..18 {
+        script.send(headers(1));
+    }
+    assert_eq!(script.engine.stats().glitches, 0);
+    let sent = (0..2000).take_while(|_| script.send(headers(1)).closed().is_none()).count();
+    assert_eq!(sent, 1000);
+    script.expect_fault(Violation::Flood(Flood::Glitches));
 }
 
 #[test]

@@ -88,6 +88,7 @@ fn h61_before_our_settings_are_acknowledged_refusals_are_no_fault_of_the_peer() 
         script.send(headers(2 * id + 1)).expect(rst(2 * id + 1, REFUSED));
     }
     script.send(settings_ack()).expect_alive();
+    assert_eq!(script.engine.stats().glitches, 400);
 }
 
 #[test]

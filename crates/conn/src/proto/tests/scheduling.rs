@@ -114,6 +114,21 @@ fn a_flight_is_bounded() {
 }
 
 #[test]
+fn a_turn_without_credit_ends_no_flight_however_small_that_is() {
+    let config = Config { flight: 100, ..plain() };
+    let mut script = Script::with(Side::Server, config);
+    let (stuck, free) = (script.tunnel(1), script.tunnel(3));
+    // The connection's window is used up; both wait for their turn.
+    script.engine.write(stuck, vec![0; 65_535].into()).unwrap();
+    script.flush().skip();
+    for key in [stuck, free] {
+        script.engine.write(key, vec![0; 20_000].into()).unwrap();
+    }
+    script.send(settings(&[(SettingId::INITIAL_WINDOW_SIZE, 0)])).send(update(3, 50)).skip();
+    script.send(update(0, 1000)).expect(data(3, 50)).expect_nothing();
+}
+
+#[test]
 fn a_writer_waits_for_half_of_its_queue() {
     let config = Config { send_queue: 1000, ..plain() };
     let mut script = Script::with(Side::Server, config);
