@@ -324,6 +324,15 @@ impl Connection {
         }
     }
 
+    /// Whether everything that was queued has been given to the wire, the END_STREAM of `finish` included. Where
+    /// that is not so, `Event::Writable` follows when it may be. A stream that has failed has nothing left.
+    pub fn is_flushed(&mut self, key: StreamKey) -> bool {
+        let Some(stream) = self.state.streams.get_mut(key) else { return true };
+        let flushed = stream.send.is_flushed();
+        stream.send.wants_room |= !flushed;
+        flushed
+    }
+
     /// Octets of the stream that are not yet given to the wire.
     pub fn queued(&self, key: StreamKey) -> usize {
         self.state.streams.get(key).map_or(0, |stream| stream.send.queue.len())

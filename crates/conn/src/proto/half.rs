@@ -86,6 +86,11 @@ impl SendHalf {
         }
     }
 
+    /// Everything that the application has handed over has been emitted.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.is_over() || (self.head_sent && self.state == SendState::Open && self.queue.is_empty())
+    }
+
     /// Octets that may leave now by the stream's own window. A lone END_STREAM needs no credit.
     pub(super) fn sendable(&self, initial: u32) -> usize {
         let credit = usize::try_from(self.window.available(initial)).unwrap_or(0);

@@ -121,7 +121,11 @@ fn heads(state: &mut State, out: &mut Transmit) {
         if end {
             stream.send.state = SendState::Finished;
         }
+        let told = stream.send.is_flushed() && std::mem::take(&mut stream.send.wants_room);
         head(state, key.id(), &fields, end, out);
+        if told {
+            state.events.push_back(Event::Writable(key));
+        }
         if end {
             after_end(state, key);
         } else {
