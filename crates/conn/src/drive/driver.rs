@@ -228,7 +228,10 @@ impl<W: Wire> Driver<W> {
                 state.conn.handle_timeout(now);
             }
             if !blocked {
-                state.conn.poll_transmit(now, out);
+                state.written(effects);
+                if state.conn.poll_transmit(now, out) {
+                    state.driver.committed();
+                }
             }
             state.settle(effects);
             // On a wire that takes nothing the last frames wait for their turn in the last flight.
@@ -237,7 +240,9 @@ impl<W: Wire> Driver<W> {
                 return Visit::Ended(result.clone());
             }
             *listening = state.conn.wants_read();
-            if silent && (blocked || !state.conn.wants_transmit()) {
+            // Who waits for this flight is told in the next turn.
+            let told = blocked || out.is_empty() || !state.driver.is_awaited();
+            if silent && told && (blocked || !state.conn.wants_transmit()) {
                 let park = if blocked { Park::Blocked } else { Park::Idle };
                 return Visit::Parked(timer.park(state, park, cx, effects));
             }
@@ -302,7 +307,15 @@ impl<W: Wire> Driver<W> {
         loop {
             ready!(self.wire.poll_flush(cx, &mut self.out))?;
             let now = clock::now();
-            if !self.shared.with(|state, _| state.conn.poll_transmit(now, &mut self.out)) {
+            let more = self.shared.with(|state, effects| {
+                state.written(effects);
+                let more = state.conn.poll_transmit(now, &mut self.out);
+                if more {
+                    state.driver.committed();
+                }
+                more
+            });
+            if !more {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -332,7 +345,8 @@ impl<W: Wire> Driver<W> {
 impl<W> Drop for Driver<W> {
     fn drop(&mut self) {
         let Self { shared, effects, .. } = self;
-        shared.with_effects(effects, |state, _| {
+        shared.with_effects(effects, |state, effects| {
+            state.wire_gone(effects);
             if state.closed.is_none() {
                 state.conn.handle_io_error(clock::now(), io::ErrorKind::ConnectionAborted);
             }

@@ -134,6 +134,22 @@ impl WriteHalf {
         self.0.finish()
     }
 
+    /// As [`Stream::flushed`](super::Stream::flushed).
+    ///
+    /// # Errors
+    /// Why the stream has failed, or the connection before it took everything.
+    pub async fn flushed(&mut self) -> Result<(), StreamError> {
+        poll_fn(|cx| self.0.poll_flushed(cx)).await
+    }
+
+    /// As [`WriteHalf::flushed`], to be polled.
+    ///
+    /// # Errors
+    /// As [`WriteHalf::flushed`].
+    pub fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.0.poll_flushed(cx)
+    }
+
     /// Resets the stream in both directions with `code`.
     pub fn reset(&mut self, code: ErrorCode) {
         self.0.reset(code);

@@ -5,7 +5,7 @@
 //! dropped, unlocked. The lock is never held across a system call or a cipher.
 
 use std::collections::VecDeque;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -47,6 +47,46 @@ pub(super) struct DriverState {
     pub(super) waker: Option<Waker>,
     /// When its timer will fire.
     pub(super) armed: Option<Instant>,
+    /// Number of the last flight that was committed, from 1 on; wraps past 0.
+    flight: u32,
+    wire: WireState,
+    /// Streams whose owners wait for that flight to be written.
+    flushing: Vec<StreamKey>,
+}
+
+/// What has become of the last flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WireState {
+    /// The wire has taken all of it, as far as is known.
+    Written,
+    /// It may have more to take.
+    Unwritten,
+    /// It will never take the rest.
+    Lost,
+}
+
+impl DriverState {
+    const fn new() -> Self {
+        Self {
+            park: Park::Running,
+            waker: None,
+            armed: None,
+            flight: 0,
+            wire: WireState::Written,
+            flushing: Vec::new(),
+        }
+    }
+
+    /// A flight was committed.
+    pub(super) fn committed(&mut self) {
+        self.flight = self.flight.checked_add(1).unwrap_or(1);
+        self.wire = WireState::Unwritten;
+    }
+
+    /// Somebody waits for the flight to be written.
+    pub(super) const fn is_awaited(&self) -> bool {
+        !self.flushing.is_empty()
+    }
 }
 
 /// Whether the driver has to be woken for new work.
@@ -75,6 +115,8 @@ struct Slot {
     /// Owners of the stream: 1, or 2 after a split.
     owners: u8,
     answered: bool,
+    /// The flight with which everything that was queued has left the engine; 0 while that is not known.
+    flight: u32,
 }
 
 const _: () = assert!(size_of::<Slot>() <= 64);
@@ -137,11 +179,10 @@ impl Effects {
 
 impl Shared {
     pub(super) fn new(conn: Connection, owners: usize) -> Self {
-        let driver = DriverState { park: Park::Running, waker: None, armed: None };
         let state = State {
             conn,
             slots: Vec::new(),
-            driver,
+            driver: DriverState::new(),
             incoming: VecDeque::new(),
             acceptor: None,
             accepting: true,
@@ -204,7 +245,8 @@ impl State {
             (Some(due), Some(armed)) => due < armed,
             (due, _) => due.is_some(),
         };
-        sooner || self.closed.is_some() || (self.driver.park == Park::Idle && self.conn.wants_transmit())
+        let work = || self.conn.wants_transmit() || self.driver.is_awaited();
+        sooner || self.closed.is_some() || (self.driver.park == Park::Idle && work())
     }
 
     fn dispatch(&mut self, event: Event, effects: &mut Effects) {
@@ -312,6 +354,69 @@ impl State {
     /// The task of `cx` will be woken when the stream takes octets again, or has failed.
     pub(super) fn await_writable(&mut self, key: StreamKey, cx: &Context<'_>, effects: &mut Effects) {
         effects.register(&mut self.slot(key).writer, cx);
+    }
+
+    /// Waits until everything that the stream has queued is written, END_STREAM included if it is finished.
+    pub(super) fn poll_flushed(
+        &mut self,
+        key: StreamKey,
+        cx: &Context<'_>,
+        effects: &mut Effects,
+    ) -> Poll<Result<(), StreamError>> {
+        if let Some(error) = self.conn.stream_error(key) {
+            return Poll::Ready(Err(error));
+        }
+        let left = self.conn.is_flushed(key);
+        let (flight, wire) = (self.driver.flight, self.driver.wire);
+        let slot = self.slot(key);
+        if !left {
+            slot.flight = 0;
+            effects.register(&mut slot.writer, cx);
+            return Poll::Pending;
+        }
+        if slot.flight == 0 {
+            slot.flight = flight;
+        }
+        if slot.flight != flight || wire == WireState::Written {
+            slot.flight = 0;
+            return Poll::Ready(Ok(()));
+        }
+        if wire == WireState::Lost {
+            let error = self.closed.clone().unwrap_or(ConnectionError::Eof);
+            return Poll::Ready(Err(StreamError::Connection(error)));
+        }
+        effects.register(&mut slot.writer, cx);
+        if !self.driver.flushing.contains(&key) {
+            self.driver.flushing.push(key);
+        }
+        Poll::Pending
+    }
+
+    /// The stream has queued something: what was known of its last flight no longer holds.
+    pub(super) fn queued(&mut self, key: StreamKey) {
+        self.slot(key).flight = 0;
+    }
+
+    /// The wire has taken everything that was committed.
+    pub(super) fn written(&mut self, effects: &mut Effects) {
+        if self.driver.wire == WireState::Unwritten {
+            self.driver.wire = WireState::Written;
+        }
+        self.wake_flushing(effects);
+    }
+
+    /// The wire will take nothing more. What it has not taken is lost.
+    pub(super) fn wire_gone(&mut self, effects: &mut Effects) {
+        if self.driver.wire == WireState::Unwritten {
+            self.driver.wire = WireState::Lost;
+        }
+        self.wake_flushing(effects);
+    }
+
+    fn wake_flushing(&mut self, effects: &mut Effects) {
+        while let Some(key) = self.driver.flushing.pop() {
+            effects.wake(self.slot(key).writer.take());
+        }
     }
 
     /// The final response, once. `Ok(None)` while it is to come.

@@ -56,7 +56,10 @@ impl StreamRef {
     }
 
     pub(super) fn respond(&self, response: Response, end: bool) -> Result<(), StreamError> {
-        self.shared.with(|state, _| state.conn.respond(self.key, response, end))
+        self.shared.with(|state, _| {
+            state.queued(self.key);
+            state.conn.respond(self.key, response, end)
+        })
     }
 
     /// Takes pieces until `take` wants no more. `Ok(false)` is the end of the stream.
@@ -146,7 +149,10 @@ impl StreamRef {
     }
 
     pub(super) fn send_chunk(&self, data: Bytes) -> Result<(), StreamError> {
-        self.shared.with(|state, _| state.conn.write(self.key, data))
+        self.shared.with(|state, _| {
+            state.queued(self.key);
+            state.conn.write(self.key, data)
+        })
     }
 
     pub(super) fn poll_write_chunk(
@@ -160,7 +166,10 @@ impl StreamRef {
                 state.await_writable(self.key, cx, effects);
                 Poll::Pending
             }
-            Ok(_) => Poll::Ready(state.conn.write(self.key, std::mem::take(data))),
+            Ok(_) => {
+                state.queued(self.key);
+                Poll::Ready(state.conn.write(self.key, std::mem::take(data)))
+            }
             Err(error) => Poll::Ready(Err(error)),
         });
         if result.is_ready() {
@@ -183,6 +192,7 @@ impl StreamRef {
                 Ok(capacity) => capacity,
                 Err(error) => return Poll::Ready(Err(error)),
             };
+            state.queued(self.key);
             let mut written = 0;
             for slice in slices {
                 let piece = &slice[..slice.len().min(capacity)];
@@ -207,7 +217,19 @@ impl StreamRef {
     }
 
     pub(super) fn finish(&self) -> Result<(), StreamError> {
-        self.shared.with(|state, _| state.conn.finish(self.key))
+        self.shared.with(|state, _| {
+            state.queued(self.key);
+            state.conn.finish(self.key)
+        })
+    }
+
+    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        let result = self.shared.with(|state, effects| state.poll_flushed(self.key, cx, effects));
+        if result.is_ready() {
+            budget.made_progress();
+        }
+        result
     }
 
     pub(super) fn reset(&self, code: ErrorCode) {
@@ -334,6 +356,24 @@ impl Stream {
     /// Why the stream has failed.
     pub fn finish(&mut self) -> Result<(), StreamError> {
         self.0.finish()
+    }
+
+    /// Waits until the transport has taken everything that was queued, and END_STREAM after
+    /// [`Stream::finish`]: dropped now, the stream loses nothing of it to this end. Whether the peer has read
+    /// it only the peer can say.
+    ///
+    /// # Errors
+    /// Why the stream has failed, or the connection before it took everything.
+    pub async fn flushed(&mut self) -> Result<(), StreamError> {
+        poll_fn(|cx| self.0.poll_flushed(cx)).await
+    }
+
+    /// As [`Stream::flushed`], to be polled.
+    ///
+    /// # Errors
+    /// As [`Stream::flushed`].
+    pub fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        self.0.poll_flushed(cx)
     }
 
     /// Resets the stream in both directions with `code`; what is queued is dropped.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic, also in its helpers")]
 
 mod failures;
+mod flushing;
 mod lifecycle;
 mod streams;
 mod support;
