@@ -20,6 +20,8 @@ pub struct Config {
     pub initial_window_size: u32,
     /// Ceiling, in octets, of the window that grows with the measured bandwidth-delay product.
     pub max_window_size: u32,
+    /// Octets by which all stream windows of the connection together may have grown beyond their first size.
+    pub max_window_growth: u32,
     /// The connection's receive window in octets, 65 535 to 2^31-1. Its credit returns on receipt, so it
     /// costs no memory; it bounds what is in flight.
     pub connection_window_size: u32,
@@ -59,6 +61,7 @@ impl Default for Config {
             max_concurrent_streams: 256,
             initial_window_size: 256 * 1024,
             max_window_size: 16 * 1024 * 1024,
+            max_window_growth: 64 * 1024 * 1024,
             connection_window_size: 16 * 1024 * 1024,
             max_frame_size: 256 * 1024,
             quantum: 16 * 1024,

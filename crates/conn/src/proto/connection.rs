@@ -17,6 +17,7 @@ use super::error::{ConnectionError, OpenError, StreamError, Timeout, Violation};
 use super::event::{Event, Read};
 use super::half::{RecvState, SendState};
 use super::keepalive::Purpose;
+use super::queue::OWN;
 use super::recv;
 use super::send;
 use super::state::{Control, Fault, HeadOut, State};
@@ -49,6 +50,7 @@ impl Connection {
         }
         state.stats.octets_received += bytes.len() as u64;
         state.last_received = now;
+        state.next_batch();
         state.decoder.feed(bytes);
         while self.state.is_open() {
             let outcome = match self.state.decoder.next() {
@@ -114,6 +116,7 @@ impl Connection {
             return state.end_by_fault(Violation::Flood(flood));
         }
         state.stats.stream_violations += 1;
+        state.replies += 1;
         let live = |key: &StreamKey| state.streams.get(*key).is_some_and(|stream| !stream.is_closed());
         match state.streams.find(id).filter(live) {
             Some(key) => state.reset(key, violation.code(), Failure::Protocol(violation)),
@@ -144,8 +147,12 @@ impl Connection {
             Timer::SettingsAck => self.time_out(Timeout::SettingsAck, ErrorCode::SETTINGS_TIMEOUT),
             Timer::HeaderBlock => self.time_out(Timeout::HeaderBlock, ErrorCode::ENHANCE_YOUR_CALM),
             Timer::Keepalive => self.keep_alive(now),
-            Timer::Idle if state.streams.active_in_all() == 0 => state.begin_drain(),
+            Timer::Idle if state.streams.active_in_all() == 0 => state.begin_drain(now),
             Timer::Idle => {}
+            Timer::Warning => {
+                state.finish_drain(ErrorCode::NO_ERROR, String::new());
+                state.end_if_drained();
+            }
             Timer::Drain => self.close(ErrorCode::NO_ERROR),
         }
     }
@@ -156,19 +163,24 @@ impl Connection {
         self.state.end(error);
     }
 
-    /// Silence: ask with a PING; after a PING without any octet in answer, end.
+    /// Silence: ask with a PING; after a PING without any octet in answer, end. A PING that waits behind a flight
+    /// on a slow path asks nobody yet: as long as flights leave, there is somebody.
     fn keep_alive(&mut self, now: Instant) {
         let state = &mut self.state;
         let Some(interval) = state.config.keepalive_interval else { return };
-        let silent_until = state.last_received + interval;
-        if state.pings.is_waiting_for(Purpose::Keepalive) && now >= silent_until {
-            return self.time_out(Timeout::Keepalive, ErrorCode::NO_ERROR);
-        }
-        if now < silent_until {
-            state.timers.set(Timer::Keepalive, silent_until);
+        let timeout = state.config.keepalive_timeout;
+        let due = match state.pings.sent(Purpose::Keepalive) {
+            None => state.last_received + interval,
+            Some(Some(sent)) => state.last_received.max(sent) + timeout,
+            Some(None) => state.last_received.max(state.last_flight) + interval + timeout,
+        };
+        if now < due {
+            state.timers.set(Timer::Keepalive, due);
+        } else if state.pings.sent(Purpose::Keepalive).is_some() {
+            self.time_out(Timeout::Keepalive, ErrorCode::NO_ERROR);
         } else {
             state.ping(Purpose::Keepalive);
-            state.timers.set(Timer::Keepalive, now + state.config.keepalive_timeout);
+            state.timers.set(Timer::Keepalive, now + timeout);
         }
     }
 }
@@ -258,7 +270,7 @@ impl Connection {
     pub fn write(&mut self, key: StreamKey, data: Bytes) -> Result<(), StreamError> {
         match self.state.streams.get_mut(key) {
             Some(stream) if matches!(stream.send.state, SendState::Open | SendState::Head) => {
-                stream.send.queue.push(data);
+                stream.send.queue.push(data, OWN);
                 self.state.enlist(key);
                 Ok(())
             }
@@ -300,12 +312,13 @@ impl Connection {
     /// # Errors
     /// The stream's failure: what was cut off is never reported as an end.
     pub fn read(&mut self, key: StreamKey, max: usize) -> Result<Read, StreamError> {
-        let window = self.state.path.window();
+        let target = self.state.path.window();
+        let room = self.state.config.max_window_growth.saturating_sub(self.state.window_growth);
         let Some(stream) = self.state.streams.get_mut(key) else { return Err(self.state.failure(key)) };
         if let Some(data) = stream.recv.queue.pop(max) {
             stream.recv.window.release(data.len() as u32);
             if stream.recv.state == RecvState::Open {
-                stream.recv.window.grow(window);
+                self.state.window_growth += stream.recv.window.grow_with_use(target, room);
             }
             if stream.recv.joins_credit() {
                 self.state.credit.push_back(key);
@@ -401,7 +414,7 @@ impl Connection {
     /// Goes away in two steps (RFC 9113 6.8): no new streams, those that are open may end. After `deadline`
     /// what is left is reset. Ends with `Event::Closed`.
     pub fn drain(&mut self, now: Instant, deadline: Option<Duration>) {
-        self.state.begin_drain();
+        self.state.begin_drain(now);
         if let Some(deadline) = deadline
             && self.state.is_open()
         {
@@ -465,7 +478,7 @@ impl Connection {
 
     /// Streams that `open` would take now.
     pub fn open_slots(&self) -> usize {
-        if !self.state.is_open() || self.state.goaway.is_draining() {
+        if self.is_draining() {
             return 0;
         }
         self.state.open_slots()
@@ -481,9 +494,10 @@ impl Connection {
         self.state.streams.len()
     }
 
-    /// Whether either end is going away, or the connection has ended.
+    /// Whether no stream can be opened any more: either end is going away, the connection has ended, or its stream
+    /// identifiers are used up.
     pub fn is_draining(&self) -> bool {
-        !self.state.is_open() || self.state.goaway.is_draining()
+        !self.state.is_open() || self.state.goaway.is_draining() || self.state.next_id.is_none()
     }
 }
 

@@ -67,12 +67,16 @@ pub(super) struct ReceiveWindow {
     available: i32,
     /// Octets given back but not yet announced.
     due: u32,
+    /// Octets given back since the window last grew.
+    used: u32,
+    /// By how much it has grown.
+    grown: u32,
 }
 
 impl ReceiveWindow {
     pub(super) const fn new(size: u32) -> Self {
         let size = if size > MAX_WINDOW { MAX_WINDOW } else { size };
-        Self { size, available: size as i32, due: 0 }
+        Self { size, available: size as i32, due: 0, used: 0, grown: 0 }
     }
 
     /// Charges a frame of `n` octets, padding and all (RFC 9113 6.1, 6.9.1).
@@ -88,6 +92,25 @@ impl ReceiveWindow {
     /// Gives back `n` octets that were charged before.
     pub(super) const fn release(&mut self, n: u32) {
         self.due += n;
+        self.used = self.used.saturating_add(n);
+    }
+
+    /// Enlarges a window of which half was used since it last grew to `target`, by at most `room`. Returns by how
+    /// much.
+    pub(super) fn grow_with_use(&mut self, target: u32, room: u32) -> u32 {
+        if self.used < self.size / 2 || self.size >= target {
+            return 0;
+        }
+        let growth = (target - self.size).min(room);
+        self.used = 0;
+        self.grown += growth;
+        self.grow(self.size + growth);
+        growth
+    }
+
+    /// By how much it has grown with use, in octets.
+    pub(super) const fn grown(&self) -> u32 {
+        self.grown
     }
 
     /// Enlarges the window to `size`, at most 2^31-1; a smaller size is ignored.
@@ -197,6 +220,22 @@ mod tests {
         assert!(!window.update_due());
         window.release(1);
         assert!(window.update_due());
+    }
+
+    #[test]
+    fn a_window_grows_only_with_use_and_within_its_room() {
+        let mut window = ReceiveWindow::new(1000);
+        window.receive(1000).unwrap();
+        window.release(499);
+        assert_eq!(window.grow_with_use(16_000, 64_000), 0);
+        window.release(501);
+        assert_eq!(window.grow_with_use(2000, 64_000), 1000);
+        assert_eq!(window.grow_with_use(16_000, 64_000), 0, "not twice for the same use");
+        assert_eq!(window.announce(), Some(Increment(2000)));
+        window.receive(1000).unwrap();
+        window.release(1000);
+        assert_eq!(window.grow_with_use(16_000, 500), 500);
+        assert_eq!(window.grown(), 1500);
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub(super) struct RecvHalf {
     pub(super) wants_data: bool,
     /// The stream stands in the list of those with credit to announce.
     pub(super) credit_listed: bool,
+    /// The stream stands in the list of those whose queues hold slices of inputs.
+    pub(super) holds_slices: bool,
     /// Informational responses so far.
     pub(super) informational: u8,
     pub(super) window: ReceiveWindow,
@@ -126,6 +128,7 @@ impl RecvHalf {
             state: RecvState::Head,
             wants_data: false,
             credit_listed: false,
+            holds_slices: false,
             informational: 0,
             window: ReceiveWindow::new(window),
             queue: ByteQueue::default(),

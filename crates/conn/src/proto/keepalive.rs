@@ -58,11 +58,11 @@ impl Pings {
         Some(self.last_id)
     }
 
-    /// It leaves now.
-    pub(super) fn emitted(&mut self, id: u64, now: Instant) {
-        if let Some(ping) = self.outstanding.iter_mut().find(|ping| ping.0 == id) {
-            ping.2 = Some(now);
-        }
+    /// It leaves now; returns what it is for.
+    pub(super) fn emitted(&mut self, id: u64, now: Instant) -> Option<Purpose> {
+        let ping = self.outstanding.iter_mut().find(|ping| ping.0 == id)?;
+        ping.2 = Some(now);
+        Some(ping.1)
     }
 
     /// An acknowledgement came; `None` when it answers nothing of ours.
@@ -73,8 +73,9 @@ impl Pings {
         Some(Answered { id, purpose, rtt: now.saturating_duration_since(sent?) })
     }
 
-    pub(super) fn is_waiting_for(&self, purpose: Purpose) -> bool {
-        self.outstanding.iter().any(|ping| ping.1 == purpose)
+    /// The unanswered PING of that purpose, if there is one: when it left, if it has.
+    pub(super) fn sent(&self, purpose: Purpose) -> Option<Option<Instant>> {
+        self.outstanding.iter().find(|ping| ping.1 == purpose).map(|ping| ping.2)
     }
 }
 
@@ -89,7 +90,8 @@ pub(super) struct Path {
     sampled: u64,
     /// Octets of the piece with which it began.
     first: u64,
-    sampling: bool,
+    /// When it began.
+    sampling: Option<Instant>,
     next_sample: Option<Instant>,
     pause: Duration,
 }
@@ -103,7 +105,7 @@ impl Path {
             ceiling: ceiling.max(window),
             sampled: 0,
             first: 0,
-            sampling: false,
+            sampling: None,
             next_sample: None,
             pause: SAMPLE_EVERY,
         }
@@ -130,19 +132,29 @@ impl Path {
     /// DATA of `n` octets arrived. `true`: send a PING of [`Purpose::Sample`] and call `sample_begins`.
     pub(super) fn data(&mut self, n: usize, now: Instant) -> bool {
         self.sampled += n as u64;
-        !self.sampling && self.window < self.ceiling && self.next_sample.is_none_or(|next| now >= next)
+        self.sampling.is_none()
+            && self.window < self.ceiling
+            && self.next_sample.is_none_or(|next| now >= next)
     }
 
     /// A sample begins with a piece of `n` octets.
-    pub(super) const fn sample_begins(&mut self, n: usize) {
-        self.sampling = true;
+    pub(super) const fn sample_begins(&mut self, n: usize, now: Instant) {
+        self.sampling = Some(now);
         self.sampled = 0;
         self.first = n as u64;
     }
 
+    /// Its PING leaves. If that was held up, only what comes from now on belongs to its round trip.
+    pub(super) fn sample_leaves(&mut self, now: Instant) {
+        if self.sampling != Some(now) {
+            self.sampled = 0;
+            self.first = 0;
+        }
+    }
+
     /// The PING of a sample was answered after `rtt`. `true` when the window has grown.
     pub(super) fn sample_ends(&mut self, rtt: Duration, now: Instant) -> bool {
-        self.sampling = false;
+        self.sampling = None;
         let shortest = self.shortest.unwrap_or(rtt);
         // Over a long path a window may come as one piece, and no more until the answer: it is what counts.
         // Over a short one a piece is large beside what a round trip carries, and would be counted too often.
@@ -171,7 +183,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn sample(path: &mut Path, octets: usize, rtt: Duration, now: Instant) -> bool {
-        path.sample_begins(0);
+        path.sample_begins(0, now);
         path.data(octets, now);
         path.round_trip(rtt);
         path.sample_ends(rtt, now)

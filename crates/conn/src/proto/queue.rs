@@ -10,13 +10,19 @@ use bytes::{Bytes, BytesMut};
 
 /// Pieces below this size are copied, larger ones shared.
 const SMALL: usize = 2048;
+/// Room for chunks that an empty queue keeps.
+const KEPT: usize = 16;
 /// The room of a tail chunk, at the least.
 const TAIL: usize = 4096;
 
 enum Chunk {
-    Shared(Bytes),
+    /// A slice, and the number of the input that it was cut from.
+    Shared(Bytes, u32),
     Gathering(BytesMut),
 }
+
+/// The number of an input that is no read buffer: what the application hands over.
+pub(super) const OWN: u32 = 0;
 
 /// A first-in-first-out queue of octets.
 #[derive(Default)]
@@ -36,18 +42,32 @@ impl ByteQueue {
         self.len == 0
     }
 
-    /// Appends a piece, shared when it is large, copied when it is small and others wait before it.
-    pub(super) fn push(&mut self, data: Bytes) {
-        if data.is_empty() {
-            return;
-        }
-        // A small piece behind a large one is most often the rest of the same read: shared, it pins nothing new.
-        let after_large = matches!(self.tail(), Some(Chunk::Shared(last)) if last.len() >= SMALL);
-        if data.len() < SMALL && !after_large {
-            return self.push_slice(&data);
+    /// Appends a piece of the input `batch`: shared when it is large, or when its input is pinned here anyway;
+    /// copied when it is small. `true`: shared.
+    pub(super) fn push(&mut self, data: Bytes, batch: u32) -> bool {
+        let pinned = matches!(self.tail(), Some(Chunk::Shared(_, last)) if *last == batch && batch != OWN);
+        if data.len() < SMALL && !pinned {
+            self.push_slice(&data);
+            return false;
         }
         self.len += data.len();
-        self.push_chunk(Chunk::Shared(data));
+        self.push_chunk(Chunk::Shared(data, batch));
+        true
+    }
+
+    /// Copies what was shared of inputs before `batch` (numbers wrap). `true`: slices of later ones remain.
+    pub(super) fn copy_older(&mut self, batch: u32) -> bool {
+        let mut remain = false;
+        let rest = self.rest.iter_mut().flat_map(|rest| rest.iter_mut());
+        for chunk in self.front.iter_mut().chain(rest) {
+            let Chunk::Shared(data, input) = chunk else { continue };
+            if input.wrapping_sub(batch) < u32::MAX / 2 {
+                remain = true;
+            } else {
+                *chunk = Chunk::Gathering(BytesMut::from(&data[..]));
+            }
+        }
+        remain
     }
 
     /// Appends a copy.
@@ -75,17 +95,20 @@ impl ByteQueue {
             return None;
         }
         let (data, rest) = match self.front.take()? {
-            Chunk::Shared(mut chunk) if chunk.len() > max => {
-                (chunk.split_to(max), Some(Chunk::Shared(chunk)))
+            Chunk::Shared(mut chunk, batch) if chunk.len() > max => {
+                (chunk.split_to(max), Some(Chunk::Shared(chunk, batch)))
             }
             Chunk::Gathering(mut chunk) if chunk.len() > max => {
                 (chunk.split_to(max).freeze(), Some(Chunk::Gathering(chunk)))
             }
-            Chunk::Shared(chunk) => (chunk, None),
+            Chunk::Shared(chunk, _) => (chunk, None),
             Chunk::Gathering(chunk) => (chunk.freeze(), None),
         };
         self.front = rest.or_else(|| self.rest.as_mut().and_then(|chunks| chunks.pop_front()));
         self.len -= data.len();
+        if self.front.is_none() && self.rest.as_ref().is_some_and(|rest| rest.capacity() > KEPT) {
+            self.rest = None;
+        }
         Some(data)
     }
 
@@ -98,7 +121,7 @@ impl ByteQueue {
     #[cfg(test)]
     pub(super) fn recount(&self) -> usize {
         let size = |chunk: &Chunk| match chunk {
-            Chunk::Shared(chunk) => chunk.len(),
+            Chunk::Shared(chunk, _) => chunk.len(),
             Chunk::Gathering(chunk) => chunk.len(),
         };
         let rest = self.rest.iter().flat_map(|rest| rest.iter());
@@ -137,7 +160,7 @@ mod tests {
             for (i, size) in [1, 5000, 2, 3, 2048, 2047, 1, 9000, 0, 4].into_iter().enumerate() {
                 let piece = vec![i as u8; size];
                 sent.extend_from_slice(&piece);
-                queue.push(piece.into());
+                queue.push(piece.into(), i as u32);
             }
             assert_eq!(queue.len(), sent.len());
             assert_eq!(drain(&mut queue, max), sent);
@@ -149,8 +172,8 @@ mod tests {
     fn large_pieces_and_their_rests_are_shared_and_other_small_ones_copied() {
         let buffer = Bytes::from(vec![7; 100_000]);
         let mut queue = ByteQueue::default();
-        for piece in [10..5000, 5000..5010, 5010..5020] {
-            queue.push(buffer.slice(piece));
+        for piece in [(10..5000, 1), (5000..5010, 1), (5010..5020, 2)] {
+            queue.push(buffer.slice(piece.0), piece.1);
         }
         let mut pop = || queue.pop(usize::MAX).unwrap();
         assert_eq!(pop().as_ptr(), buffer[10..].as_ptr());

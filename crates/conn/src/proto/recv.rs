@@ -94,11 +94,15 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
         && state.config.window_tuning
         && state.ping(Purpose::Sample).is_some()
     {
-        state.path.sample_begins(piece.data.len());
+        state.path.sample_begins(piece.data.len(), now);
     }
     let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
     let empty = piece.data.is_empty();
-    let ended = stream_data(stream, piece).map_err(|violation| Fault::Stream(id, violation))?;
+    let held = stream.recv.holds_slices;
+    let ended = stream_data(stream, piece, state.batch).map_err(|violation| Fault::Stream(id, violation))?;
+    if stream.recv.holds_slices && !held {
+        state.holders.push(key);
+    }
     // Nobody reads padding: its credit must not wait for a reader.
     if stream.recv.joins_credit() {
         state.credit.push_back(key);
@@ -113,7 +117,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
 }
 
 /// A piece for a stream that is not closed. `true` when the peer's direction has ended with it.
-fn stream_data(stream: &mut Stream, piece: DataPiece) -> Result<bool, Violation> {
+fn stream_data(stream: &mut Stream, piece: DataPiece, batch: u32) -> Result<bool, Violation> {
     match stream.recv.state {
         RecvState::Open => {}
         RecvState::Head => return Err(Violation::DataBeforeHead),
@@ -129,7 +133,7 @@ fn stream_data(stream: &mut Stream, piece: DataPiece) -> Result<bool, Violation>
         // Nobody reads it: dropped and credited, else two ends that wait only to finish would wait for ever.
         stream.recv.window.release(piece.data.len() as u32);
     } else {
-        stream.recv.queue.push(piece.data);
+        stream.recv.holds_slices |= stream.recv.queue.push(piece.data, batch);
     }
     if !piece.end_stream {
         return Ok(false);
@@ -164,7 +168,7 @@ fn late_data(
 fn headers(state: &mut State, now: Instant, block: HeaderBlock) -> Result<(), Fault> {
     let id = block.stream;
     // RFC 9113 4.3: every block is decoded, for the sake of the table, whatever becomes of it.
-    let mut fields = Fields::with_capacity(8, block.block.len() * 2);
+    let mut fields = Fields::with_capacity(8, (block.block.len() * 2).min(1024));
     let verdict = state
         .hpack_in
         .decode(&block.block, &state.limits, &mut fields)
@@ -368,9 +372,11 @@ fn reset(state: &mut State, now: Instant, id: StreamId, code: ErrorCode) -> Resu
         }
         Target::Closed(_) => state.glitch(now),
         Target::Live(key) => {
-            let early =
-                id.initiator() != state.side && state.streams.get(key).is_some_and(|stream| !stream.answered);
-            state.abuse.reset(now, early)?;
+            // Resets of streams that we opened are answers to what we asked for.
+            if id.initiator() != state.side {
+                let early = state.streams.get(key).is_some_and(|stream| !stream.answered);
+                state.abuse.reset(now, early)?;
+            }
             // RFC 9113 8.7: REFUSED_STREAM says that nothing was processed.
             state.fail(key, Failure::Reset(code));
             Ok(())

@@ -11,12 +11,17 @@ use super::streams::{Stream, StreamKey};
 /// A first flight of at most this many octets goes before the busy streams.
 const FRESH: usize = 16 * 1024;
 
+/// Turns of fresh streams before a busy one has its own: first does not mean only.
+const FAVOURED: u32 = 4;
+
 #[derive(Default)]
 pub(super) struct Schedule {
     /// Streams with a lone END_STREAM, which needs no credit.
     ending: VecDeque<StreamKey>,
     fresh: VecDeque<StreamKey>,
     busy: VecDeque<StreamKey>,
+    /// Turns of fresh streams since a busy one had its own.
+    favoured: u32,
 }
 
 impl Schedule {
@@ -50,7 +55,14 @@ impl Schedule {
         if !credit {
             return None;
         }
-        self.fresh.pop_front().or_else(|| self.busy.pop_front())
+        if self.favoured < FAVOURED || self.busy.is_empty() {
+            self.favoured += 1;
+            if let Some(key) = self.fresh.pop_front() {
+                return Some(key);
+            }
+        }
+        self.favoured = 0;
+        self.busy.pop_front()
     }
 
     /// Whether somebody's turn would come.
@@ -61,6 +73,15 @@ impl Schedule {
     /// Whether exactly one stream waits, or none.
     pub(super) fn is_alone(&self) -> bool {
         self.fresh.len() + self.busy.len() <= 1
+    }
+
+    /// Drops keys that are not live from lists of more than `most`.
+    pub(super) fn forget_stale(&mut self, most: usize, live: impl Fn(StreamKey) -> bool) {
+        for list in [&mut self.ending, &mut self.fresh, &mut self.busy] {
+            if list.len() > most {
+                list.retain(|key| live(*key));
+            }
+        }
     }
 
     pub(super) fn clear(&mut self) {

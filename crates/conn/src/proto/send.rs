@@ -12,6 +12,7 @@ use super::error::ConnectionError;
 use super::event::Event;
 use super::flow::Increment;
 use super::half::{Place, RecvState, SendState};
+use super::keepalive::Purpose;
 use super::settings;
 use super::state::{Control, HeadOut, Phase, State};
 use super::streams::{Stream, StreamKey};
@@ -23,9 +24,11 @@ pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> boo
     if !out.is_empty() || matches!(state.phase, Phase::Ended(_)) {
         return false;
     }
+    state.last_flight = now;
     if std::mem::take(&mut state.preface_due) {
         out.scratch().extend_from_slice(PREFACE);
     }
+    state.replies = 0;
     while let Some(frame) = state.control.pop_front() {
         control(state, now, frame, out);
     }
@@ -76,7 +79,9 @@ fn control(state: &mut State, now: Instant, frame: Control, out: &mut Transmit) 
         Control::SettingsAck => encode::settings_ack(out.scratch()),
         Control::Ping(id) => {
             encode::ping(false, id.to_be_bytes(), out.scratch());
-            state.pings.emitted(id, now);
+            if state.pings.emitted(id, now) == Some(Purpose::Sample) {
+                state.path.sample_leaves(now);
+            }
         }
         Control::Pong(payload) => encode::ping(true, payload, out.scratch()),
         Control::Reset(id, code) => encode::reset(id, code, out.scratch()),

@@ -24,6 +24,9 @@ use super::stats::Stats;
 use super::streams::{Failure, Stream, StreamKey, Streams};
 use super::timer::{Timer, Timers};
 
+/// Inputs after which slices of them that were not read are copied; at most twice as many are pinned at a time.
+const BATCHES_SHARED: u32 = 8;
+
 /// A frame that waits to be sent before any DATA.
 #[derive(Debug)]
 pub(super) enum Control {
@@ -101,6 +104,8 @@ pub(super) struct State {
     pub(super) send_window: SendWindow,
     pub(super) recv_window: ReceiveWindow,
     pub(super) control: VecDeque<Control>,
+    /// How many of them the peer has provoked.
+    pub(super) replies: usize,
     pub(super) heads: VecDeque<HeadOut>,
     /// Streams with credit worth a WINDOW_UPDATE.
     pub(super) credit: VecDeque<StreamKey>,
@@ -113,6 +118,14 @@ pub(super) struct State {
     pub(super) abuse: Abuse,
     pub(super) timers: Timers,
     pub(super) last_received: Instant,
+    /// When the wire last took a flight whole and asked for the next.
+    pub(super) last_flight: Instant,
+    /// Octets by which the windows of all streams have grown.
+    pub(super) window_growth: u32,
+    /// Number of the input that is being handled.
+    pub(super) batch: u32,
+    /// Streams whose queues hold slices of inputs.
+    pub(super) holders: Vec<StreamKey>,
     pub(super) events: VecDeque<Event>,
     /// `open` was refused for want of a slot: somebody waits for `Event::Openable`.
     pub(super) wants_slot: bool,
@@ -162,6 +175,7 @@ impl State {
             send_window: SendWindow::default(),
             recv_window,
             control: VecDeque::from([Control::Settings]),
+            replies: 0,
             heads: VecDeque::new(),
             credit: VecDeque::new(),
             block: Vec::new(),
@@ -171,6 +185,10 @@ impl State {
             abuse: Abuse::new(now),
             timers,
             last_received: now,
+            last_flight: now,
+            window_growth: 0,
+            batch: 0,
+            holders: Vec::new(),
             events: VecDeque::new(),
             wants_slot: false,
             stats: Stats::default(),
@@ -206,9 +224,10 @@ impl State {
 
     /// Queues a frame that the peer has provoked.
     pub(super) fn reply(&mut self, control: Control) -> Result<(), Flood> {
-        if self.control.len() >= REPLIES_END {
+        if self.replies >= REPLIES_END {
             return Err(Flood::Replies);
         }
+        self.replies += 1;
         self.control.push_back(control);
         Ok(())
     }
@@ -217,7 +236,7 @@ impl State {
     pub(super) fn glitch(&mut self, now: Instant) -> Result<(), Fault> {
         self.stats.glitches += 1;
         if self.abuse.glitch(now)? {
-            self.begin_drain();
+            self.begin_drain(now);
         }
         Ok(())
     }
@@ -304,9 +323,38 @@ impl State {
                 self.openable();
             }
         }
-        if released {
-            self.streams.remove(key);
+        if released && let Some(stream) = self.streams.remove(key) {
+            self.window_growth -= stream.recv.window.grown();
+            self.forget_stale();
         }
+    }
+
+    /// Lists of keys are cleaned when their turn comes; where it does not come, they are swept here.
+    fn forget_stale(&mut self) {
+        let streams = &self.streams;
+        let most = 2 * streams.len() + 64;
+        if self.heads.len() > most {
+            self.heads.retain(|head| streams.get(head.key).is_some());
+        }
+        if self.credit.len() > most {
+            self.credit.retain(|key| streams.get(*key).is_some());
+        }
+        self.schedule.forget_stale(most, |key| streams.get(key).is_some());
+    }
+
+    /// The next input begins. Slices that a reader has left in its queue for long are copied, so that a stalled
+    /// reader pins no read buffers: it costs what it has not read.
+    pub(super) fn next_batch(&mut self) {
+        self.batch = self.batch.wrapping_add(1);
+        if !self.batch.is_multiple_of(BATCHES_SHARED) {
+            return;
+        }
+        let (streams, before) = (&mut self.streams, self.batch.wrapping_sub(BATCHES_SHARED));
+        self.holders.retain(|key| {
+            let Some(stream) = streams.get_mut(*key) else { return false };
+            stream.recv.holds_slices = stream.recv.queue.copy_older(before);
+            stream.recv.holds_slices
+        });
     }
 
     /// A stream has something new to send.
@@ -314,6 +362,7 @@ impl State {
         if let Some(stream) = self.streams.get_mut(key)
             && stream.send.head_sent
             && stream.send.has_work()
+            && stream.send.place != Place::Blocked
         {
             self.schedule.enlist(stream);
         }
@@ -350,7 +399,7 @@ impl State {
     }
 
     /// The first step of a drain (RFC 9113 6.8): a warning, and a PING that tells when the peer has seen it.
-    pub(super) fn begin_drain(&mut self) {
+    pub(super) fn begin_drain(&mut self, now: Instant) {
         if self.goaway.sent != Sent::Nothing || !self.is_open() {
             return;
         }
@@ -360,6 +409,7 @@ impl State {
             return self.openable();
         }
         self.goaway.sent = Sent::Warning;
+        self.timers.set(Timer::Warning, now + self.config.handshake_timeout);
         let last = Some(StreamId::MAX);
         self.control.push_back(Control::Goaway { last, code: ErrorCode::NO_ERROR, debug: String::new() });
         self.ping(Purpose::Drain);

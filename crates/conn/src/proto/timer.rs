@@ -15,13 +15,22 @@ pub(super) enum Timer {
     Keepalive,
     /// No stream for too long.
     Idle,
+    /// The answer to the PING behind our first GOAWAY.
+    Warning,
     /// A drain has to end.
     Drain,
 }
 
 impl Timer {
-    const ALL: [Self; 6] =
-        [Self::Handshake, Self::SettingsAck, Self::HeaderBlock, Self::Keepalive, Self::Idle, Self::Drain];
+    const ALL: [Self; 7] = [
+        Self::Handshake,
+        Self::SettingsAck,
+        Self::HeaderBlock,
+        Self::Keepalive,
+        Self::Idle,
+        Self::Warning,
+        Self::Drain,
+    ];
 }
 
 /// A deadline for each [`Timer`], or none.

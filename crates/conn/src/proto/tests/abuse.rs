@@ -170,6 +170,17 @@ fn h25_an_honest_rate_of_resets_lives_for_ten_minutes() {
 }
 
 #[test]
+fn h25_a_client_may_be_refused_more_often_than_a_server_may_be_abandoned() {
+    let mut script = Script::client();
+    for n in 0..900 {
+        let key = script.open();
+        script.send(rst(2 * n + 1, ErrorCode::REFUSED_STREAM));
+        script.engine.release(key);
+    }
+    script.expect_alive();
+}
+
+#[test]
 fn h26_made_you_reset_by_each_trick_is_bounded_and_slots_are_held() {
     type Trick = fn(u32) -> Vec<u8>;
     let tricks: [(&str, Trick); 7] = [

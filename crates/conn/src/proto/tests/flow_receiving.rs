@@ -1,7 +1,9 @@
 //! Flow control of what the peer sends: overshoot, padding, credit on receipt and on read, our own SETTINGS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hbone_frame::{ErrorCode, Frame, Malformed, PREFACE, Side};
 
 use super::frames::*;
@@ -269,6 +271,55 @@ fn h29_tiny_data_to_a_stalled_reader_fills_the_window_and_arrives() {
     }
     script.flush().expect_alive();
     assert_eq!(script.read(key), (65_535, Ok(Read::Pending)));
+}
+
+/// A read buffer that tells when it is freed.
+struct Buffer {
+    octets: Vec<u8>,
+    _alive: Arc<()>,
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+#[test]
+fn h29_h41_a_stalled_reader_does_not_pin_a_hundred_times_its_window() {
+    let mut script = wide_server();
+    let (stalled, read) = (script.tunnel(1), script.tunnel(3));
+    let alive = Arc::new(());
+    for _ in 0..31 {
+        // A small piece for the one that stalls in a large read for another.
+        let mut octets = data(1, 2100);
+        octets.extend_from_slice(&data(3, 60_000));
+        let now = script.now;
+        script.engine.handle_bytes(now, Bytes::from_owner(Buffer { octets, _alive: alive.clone() }));
+        assert_eq!(script.flush().read(read).0, 60_000);
+        script.flush();
+        let live = Arc::strong_count(&alive) - 1;
+        assert!(live <= 16, "{live} buffers live");
+    }
+    assert_eq!(script.read(stalled), (63_000, Ok(Read::Pending)));
+    assert_eq!(Arc::strong_count(&alive), 1);
+}
+
+#[test]
+fn a_read_for_one_stream_is_not_copied_although_its_reader_lags() {
+    let config = Config { initial_window_size: 1 << 20, ..wide() };
+    let mut script = Script::with(Side::Server, config);
+    let key = script.skip().tunnel(1);
+    let alive = Arc::new(());
+    for _ in 0..4 {
+        let now = script.now;
+        let octets = data(1, 200_000);
+        script.engine.handle_bytes(now, Bytes::from_owner(Buffer { octets, _alive: alive.clone() }));
+        script.flush();
+    }
+    assert_eq!(Arc::strong_count(&alive), 5);
+    assert_eq!(script.read(key).0, 800_000);
+    assert_eq!(Arc::strong_count(&alive), 1);
 }
 
 #[test]

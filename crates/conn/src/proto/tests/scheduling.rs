@@ -117,15 +117,21 @@ fn a_flight_is_bounded() {
 fn a_turn_without_credit_ends_no_flight_however_small_that_is() {
     let config = Config { flight: 100, ..plain() };
     let mut script = Script::with(Side::Server, config);
-    let (stuck, free) = (script.tunnel(1), script.tunnel(3));
-    // The connection's window is used up; both wait for their turn.
-    script.engine.write(stuck, vec![0; 65_535].into()).unwrap();
+    let keys = [1, 3, 5].map(|id| script.tunnel(id));
+    let greedy = script.tunnel(7);
+    // The connection's window is used up; three wait for their turn, the first soon without credit of its own.
+    script.engine.write(greedy, vec![0; 65_535].into()).unwrap();
     script.flush().skip();
-    for key in [stuck, free] {
+    for key in keys {
         script.engine.write(key, vec![0; 20_000].into()).unwrap();
     }
-    script.send(settings(&[(SettingId::INITIAL_WINDOW_SIZE, 0)])).send(update(3, 50)).skip();
-    script.send(update(0, 1000)).expect(data(3, 50)).expect_nothing();
+    script
+        .send(settings(&[(SettingId::INITIAL_WINDOW_SIZE, 0)]))
+        .send(update(3, 50))
+        .send(update(5, 60))
+        .skip();
+    // The last one is alone by then and fills the flight.
+    script.send(update(0, 1000)).expect(data(3, 50)).expect(data(5, 41)).expect(data(5, 19)).expect_nothing();
 }
 
 #[test]
