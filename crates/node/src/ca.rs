@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use hbone_tunnel::SpiffeId;
 use x509_parser::prelude::GeneralName;
 
-use crate::certs::{CertificateAuthority, CertificateError, write_public, write_secret};
+use crate::certs::{CertificateAuthority, CertificateError, private, write_public, write_secret};
 use crate::cli::{CaInit, IdIssue};
 use crate::exit::{Exit, Failure};
 
@@ -35,11 +35,14 @@ pub fn init(ask: &CaInit) -> Result<String, Failure> {
 /// Issues an identity; gives back what to tell the user.
 ///
 /// # Errors
-/// A wrong identity, a missing authority and existing files are usage faults.
+/// A wrong identity, a missing authority, an authority's key that others can read and existing files are usage
+/// faults.
 pub fn issue(ask: &IdIssue) -> Result<String, Failure> {
     let (ca_cert, ca_key) = (ask.ca.join(CERT), ask.ca.join(KEY));
     let cert_pem = read(&ca_cert)?;
-    let authority = CertificateAuthority::open(&cert_pem, &read(&ca_key)?).map_err(failed)?;
+    let key_pem = read(&ca_key)?;
+    private(&ca_key).map_err(failed)?;
+    let authority = CertificateAuthority::open(&cert_pem, &key_pem).map_err(failed)?;
     let trust_domain = trust_domain(&cert_pem);
     let identity = match (&ask.identity, &ask.ns, &ask.sa, &trust_domain) {
         (Some(identity), ..) => identity.clone(),

@@ -35,6 +35,9 @@ fn summary(path: &Path, config: &Resolved) -> String {
         let expected: Vec<_> = peer.expected.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "peer       {name}: {} as {}", peer.address, expected.join(" or "));
     }
+    for warning in &config.warnings {
+        let _ = writeln!(text, "warning    {warning}");
+    }
     if config.captures.is_empty() && config.inbounds.is_empty() {
         let _ = writeln!(text, "note       no listener: only `hbone dial` can use this file");
     }

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let log = match log::start(cli.log_format, default) {
         Ok(log) => log,
         Err(reason) => {
-            eprintln!("hbone: {reason}");
+            report::complain(&reason);
             return Exit::Usage.into();
         }
     };

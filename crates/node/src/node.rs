@@ -1,25 +1,27 @@
 //! A running node: the listeners of a resolved configuration, served until they are drained.
 //! Started by `run` and, twice, by the demo. Knows nothing of files and signals.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use hbone_tunnel::{
-    ConnectConfig, Drain, DrainReport, Inbound, InboundConfig, InboundLimits, Outbound, OutboundConfig, Pool,
-    PoolConfig, RelayLimits, Shutdown, drain,
-};
+use hbone_tunnel::{Drain, DrainReport, Inbound, Outbound, Pool, Shutdown, drain};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::{error, info};
 
-use crate::config::{self, Limits, Resolved};
+use crate::config::{self, Resolved};
 use crate::exit::{Exit, Failure};
+use crate::settings;
 
 /// A node whose listeners accept connections.
 #[derive(Debug)]
 pub struct Node {
     listeners: Vec<Bound>,
+    own_ports: Vec<u16>,
+    captures: Vec<(config::Capture, Outbound)>,
+    inbounds: Vec<(config::Inbound, Inbound)>,
     shutdown: Shutdown,
     pool: Pool,
     tasks: JoinSet<()>,
@@ -51,12 +53,19 @@ impl Node {
             }
         };
         let listeners: Vec<_> = captures.iter().chain(&inbounds).map(|(_, bound)| bound.clone()).collect();
-        let own_ports: Vec<u16> = listeners.iter().map(|bound| bound.address.port()).collect();
+        let own_ports = listeners.iter().map(|bound| bound.address.port()).collect();
         let (shutdown, drain) = drain();
-        let pool = Pool::new(pool(&config.limits));
-        let mut node = Self { listeners, shutdown, pool, tasks: JoinSet::new() };
+        let mut node = Self {
+            listeners,
+            own_ports,
+            captures: Vec::new(),
+            inbounds: Vec::new(),
+            shutdown,
+            pool: Pool::new(settings::pool(&config.limits)),
+            tasks: JoinSet::new(),
+        };
         for (inbound, (listener, bound)) in config.inbounds.iter().zip(inbounds) {
-            node.serve_inbound(config, inbound, listener, &bound, &own_ports, drain.clone())?;
+            node.serve_inbound(config, inbound, listener, &bound, drain.clone())?;
         }
         for (capture, (listener, bound)) in config.captures.iter().zip(captures) {
             node.serve_capture(config, capture, listener, &bound, drain.clone());
@@ -82,12 +91,56 @@ impl Node {
         }
     }
 
-    /// Accepts nothing more, lets live tunnels end until the deadline, then resets them.
+    /// Lets new tunnels follow another configuration: identity, policy, destinations, peers and times. Live
+    /// tunnels stay, but for those that the new policy denies. All or nothing.
+    ///
+    /// # Errors
+    /// Listeners that are not the same, by name; an identity that TLS refuses. The old configuration stays.
+    pub fn reload(&self, config: &Resolved) -> Result<(), Failure> {
+        self.same_listeners(config)?;
+        for (at, side) in &self.inbounds {
+            // All have the same identity: what the first takes, none refuses.
+            if let Some(inbound) = config.inbounds.iter().find(|inbound| inbound.name == at.name) {
+                side.replace(settings::inbound(config, inbound, &self.own_ports))
+                    .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", at.name)))?;
+            }
+        }
+        for (at, side) in &self.captures {
+            if let Some(capture) = config.captures.iter().find(|capture| capture.name == at.name) {
+                side.replace(settings::outbound(config, capture));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sockets are bound at the start only.
+    fn same_listeners(&self, config: &Resolved) -> Result<(), Failure> {
+        let captures = |it: &config::Capture| (it.name.clone(), "tcp", it.bind);
+        let inbounds = |it: &config::Inbound| (it.name.clone(), "hbone", it.bind);
+        let old: BTreeSet<_> = (self.captures.iter().map(|(it, _)| captures(it)))
+            .chain(self.inbounds.iter().map(|(it, _)| inbounds(it)))
+            .collect();
+        let new: BTreeSet<_> =
+            config.captures.iter().map(captures).chain(config.inbounds.iter().map(inbounds)).collect();
+        let changed: BTreeSet<_> =
+            old.symmetric_difference(&new).map(|(name, ..)| format!("`{name}`")).collect();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let names = changed.into_iter().collect::<Vec<_>>().join(", ");
+        let what = format!("listeners are new, gone, or of another kind or address: {names}");
+        Err(Failure::new(Exit::Usage, what).remedy("restart the node to bind them"))
+    }
+
+    /// Accepts nothing more, lets live tunnels end until the deadline, then resets them. What tunnels have
+    /// handed to connections has until the deadline too.
     pub async fn drain(&mut self, deadline: Duration) -> DrainReport {
+        let until = Instant::now() + deadline;
         self.shutdown.start(deadline);
         while self.tasks.join_next().await.is_some() {}
         let report = self.shutdown.finished().await;
-        self.pool.close(FAREWELL).await;
+        let left = until.saturating_duration_since(Instant::now());
+        self.pool.close(left.max(FAREWELL)).await;
         report
     }
 
@@ -97,29 +150,14 @@ impl Node {
         inbound: &config::Inbound,
         listener: TcpListener,
         bound: &Bound,
-        own_ports: &[u16],
         drain: Drain,
     ) -> Result<(), Failure> {
-        let limits = &config.limits;
-        let (identity, policy) = (Arc::clone(&config.identity), Arc::clone(&config.policy));
-        let mut settings = InboundConfig::new(&inbound.name, identity, policy);
-        settings.own_ports = own_ports.to_vec();
-        settings.baggage = config.baggage.clone();
-        settings.istio_status = inbound.istio_status;
-        settings.handshake_timeout = limits.handshake_timeout;
-        settings.dial_timeout = limits.dial_timeout;
-        settings.connection = connection(limits);
-        settings.relay = relay(limits);
-        let default = InboundLimits::default();
-        let bounds = InboundLimits {
-            unauthenticated: limits.unauthenticated.unwrap_or(default.unauthenticated),
-            connections: default.connections,
-            tunnels: limits.tunnels.unwrap_or(default.tunnels),
-        };
-        let inbound = Inbound::new(settings, bounds)
+        let chosen = settings::inbound(config, inbound, &self.own_ports);
+        let side = Inbound::new(chosen, settings::inbound_limits(&config.limits))
             .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", bound.name)))?;
         info!(name = bound.name, kind = "hbone", address = %bound.address, "listening");
-        self.tasks.spawn(async move { inbound.serve(listener, drain).await });
+        self.inbounds.push((inbound.clone(), side.clone()));
+        self.tasks.spawn(async move { side.serve(listener, drain).await });
         Ok(())
     }
 
@@ -131,17 +169,12 @@ impl Node {
         bound: &Bound,
         drain: Drain,
     ) {
-        let limits = &config.limits;
-        let identity = Arc::clone(&config.identity);
-        let mut settings = OutboundConfig::new(&capture.name, capture.route.clone(), identity);
-        settings.baggage = config.baggage.clone();
-        settings.setup_timeout = limits.setup_timeout;
-        settings.relay = relay(limits);
-        let tunnels = limits.tunnels.unwrap_or(InboundLimits::default().tunnels);
-        let outbound = Outbound::new(settings, self.pool.clone(), tunnels);
+        let chosen = settings::outbound(config, capture);
+        let side = Outbound::new(chosen, self.pool.clone(), settings::tunnels(&config.limits));
         let (destination, peer) = (&capture.route.destination, &capture.peer);
         info!(name = bound.name, kind = "tcp", address = %bound.address, %destination, peer, "listening");
-        self.tasks.spawn(async move { outbound.serve(listener, drain).await });
+        self.captures.push((capture.clone(), side.clone()));
+        self.tasks.spawn(async move { side.serve(listener, drain).await });
     }
 }
 
@@ -173,44 +206,5 @@ fn bind_cause(error: &std::io::Error) -> String {
     cause.map_or_else(|| error.to_string(), |(_, text)| (*text).to_owned())
 }
 
-/// What the limits mean for one HTTP/2 connection.
-pub(crate) fn connection(limits: &Limits) -> hbone_conn::Config {
-    let mut settings = hbone_conn::Config {
-        keepalive_interval: Some(limits.keepalive_interval),
-        keepalive_timeout: limits.keepalive_timeout,
-        handshake_timeout: limits.handshake_timeout,
-        ..hbone_conn::Config::default()
-    };
-    if let Some(streams) = limits.streams_per_connection {
-        settings.max_concurrent_streams = streams;
-    }
-    settings
-}
-
-/// What the limits mean for reaching peers.
-pub(crate) fn connect(limits: &Limits) -> ConnectConfig {
-    ConnectConfig {
-        dial_timeout: limits.dial_timeout,
-        handshake_timeout: limits.handshake_timeout,
-        connection: connection(limits),
-        ..ConnectConfig::default()
-    }
-}
-
-fn pool(limits: &Limits) -> PoolConfig {
-    let default = PoolConfig::default();
-    PoolConfig {
-        streams_per_connection: limits.streams_per_connection.unwrap_or(default.streams_per_connection),
-        max_connections: limits.connections_per_peer.unwrap_or(default.max_connections),
-        idle: limits.pool_timeout,
-        connect: connect(limits),
-        ..default
-    }
-}
-
-fn relay(limits: &Limits) -> RelayLimits {
-    RelayLimits { idle: Some(limits.idle_timeout), half_closed_idle: Some(limits.half_closed_timeout) }
-}
-
-/// For the connections of the pool to say goodbye once no tunnel is left.
+/// For the connections of the pool to say goodbye, even when no time is left.
 const FAREWELL: Duration = Duration::from_secs(1);

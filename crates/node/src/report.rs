@@ -19,10 +19,15 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// Prints a complaint on standard error; that no one reads it is no failure.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "hbone: {text}");
+}
+
 /// Prints a failure in the form of the log.
 pub fn failure(format: Format, failure: &Failure) {
     match format {
-        Format::Text => eprintln!("hbone: {}", failure.to_string().replace('\n', "\nhbone: ")),
+        Format::Text => complain(&failure.to_string().replace('\n', "\nhbone: ")),
         Format::Json => {
             for line in failure.to_string().lines() {
                 tracing::error!(exit = failure.exit.code(), "{line}");

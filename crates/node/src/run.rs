@@ -1,17 +1,18 @@
 //! `hbone run`: a node from a configuration file until a signal ends it. Called by main.rs.
-//! First signal: drain until the deadline. Second signal: the end, at once.
+//! First signal: drain until the deadline. Second signal: the end, at once. SIGHUP: the configuration anew.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::{self, Resolved};
+use crate::descriptors;
 use crate::exit::{Exit, Failure};
 use crate::node::Node;
 use crate::report;
 use crate::runtime;
-use crate::signal::Signals;
+use crate::signal::{Hangups, Signals};
 
 /// Runs until the end.
 ///
@@ -23,21 +24,26 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
         let what = format!("{}: there is nothing to run: no listener", path.display());
         return Err(Failure::new(Exit::Usage, what).remedy("add a `[[listeners]]` section"));
     }
-    runtime::block_on(serve(&config))
+    descriptors::raise();
+    runtime::block_on(serve(path, config))
 }
 
-async fn serve(config: &Resolved) -> Result<Exit, Failure> {
+async fn serve(path: &Path, mut config: Resolved) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failure, format!("cannot take signals: {error}"));
     let mut signals = Signals::new().map_err(failed)?;
-    expiry(config);
-    let mut node = Node::start(config).await?;
+    let mut hangups = Hangups::new().map_err(failed)?;
+    warnings(&config);
+    let mut node = Node::start(&config).await?;
     let version = env!("CARGO_PKG_VERSION");
     info!(version, name = config.name, identity = %config.identity.id(), listeners = node.listeners().len(), "ready");
-    let signal = tokio::select! {
-        signal = signals.next() => signal,
-        () = node.broken() => {
-            let failure = Failure::new(Exit::Failure, "a listener has stopped by itself");
-            return Err(failure.remedy("this is a bug: please report it with the log"));
+    let signal = loop {
+        tokio::select! {
+            signal = signals.next() => break signal,
+            () = hangups.next() => reload(path, &node, &mut config).await,
+            () = node.broken() => {
+                let failure = Failure::new(Exit::Failure, "a listener has stopped by itself");
+                return Err(failure.remedy("this is a bug: please report it with the log"));
+            }
         }
     };
     let deadline = config.limits.drain_deadline;
@@ -54,13 +60,42 @@ async fn serve(config: &Resolved) -> Result<Exit, Failure> {
     }
 }
 
-/// Warns of a certificate that ends soon, while there is time.
-fn expiry(config: &Resolved) {
+/// Reads the configuration again, with all its files. A faulty one is told and changes nothing.
+async fn reload(path: &Path, node: &Node, config: &mut Resolved) {
+    let file = PathBuf::from(path);
+    // Files may be slow; tunnels must not wait for them.
+    let Ok(loaded) = tokio::task::spawn_blocking(move || config::load(&file)).await else { return };
+    let fresh = match loaded {
+        Ok(fresh) => fresh,
+        Err(faults) => {
+            for fault in faults.iter() {
+                error!(%fault, "fault in the new configuration");
+            }
+            return error!(faults = faults.len(), "not reloaded: the last good configuration stays");
+        }
+    };
+    if let Err(cause) = node.reload(&fresh) {
+        return error!(%cause, "not reloaded: the last good configuration stays");
+    }
+    warnings(&fresh);
+    let waiting = config.limits.kept_until_restart(&fresh.limits);
+    if !waiting.is_empty() {
+        warn!(limits = waiting.join(", "), "these limits hold from the next start");
+    }
+    info!(name = fresh.name, identity = %fresh.identity.id(), "reloaded");
+    *config = fresh;
+}
+
+/// What is odd about a configuration, and a certificate that ends soon, while there is time.
+fn warnings(config: &Resolved) {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let end = Duration::from_secs(u64::try_from(config.not_after).unwrap_or(0));
     let left = end.saturating_sub(now);
     if left < Duration::from_secs(86_400) {
         let minutes = left.as_secs() / 60;
-        warn!(minutes, "the certificate ends soon: issue a new one with `hbone id issue` and restart");
+        warn!(minutes, "the certificate ends soon: issue a new one with `hbone id issue` and send SIGHUP");
     }
 }

@@ -1,4 +1,5 @@
-//! Waits for the signals that end a node. Used by run.rs and the demo. Decides nothing about draining.
+//! Waits for the signals that end a node or let it reload. Used by run.rs and the demo. Decides nothing about
+//! draining.
 
 use std::io;
 
@@ -26,5 +27,24 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+/// SIGHUP, which asks a node to read its configuration again.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Takes the signal over from its default action, which is to end the process.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn new() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
     }
 }

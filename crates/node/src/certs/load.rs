@@ -3,11 +3,15 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use hbone_tunnel::{SpiffeId, leaf_identity};
+use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -37,6 +41,8 @@ pub struct Loaded {
     pub identity: SpiffeId,
     /// When the leaf ends: seconds since 1970 in UTC.
     pub not_after: i64,
+    /// What is odd and not a fault, for people.
+    pub warnings: Vec<String>,
 }
 
 /// Loads and checks the three files at the time `now` (seconds since 1970 in UTC).
@@ -63,7 +69,29 @@ pub fn load(paths: &Paths, now: i64) -> Result<Loaded, Vec<CertificateError>> {
     if !faults.is_empty() {
         return Err(faults);
     }
-    Ok(Loaded { chain, key, roots, identity: facts.identity, not_after: facts.not_after })
+    let warnings = if chains(&chain, &roots, now) { Vec::new() } else { vec![stranger(paths)] };
+    Ok(Loaded { chain, key, roots, identity: facts.identity, not_after: facts.not_after, warnings })
+}
+
+/// Whether the chain leads to one of the roots. It need not while an authority is replaced, so this is no fault.
+fn chains(chain: &[CertificateDer<'static>], roots: &[CertificateDer<'static>], now: i64) -> bool {
+    let Some((leaf, rest)) = chain.split_first() else { return false };
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots.iter().cloned());
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or(0)));
+    WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider)
+        .build()
+        .is_ok_and(|verifier| verifier.verify_client_cert(leaf, rest, now).is_ok())
+}
+
+fn stranger(paths: &Paths) -> String {
+    let name = |path: &Option<PathBuf>| path.as_deref().unwrap_or(Path::new("")).display().to_string();
+    let (cert, ca) = (name(&paths.cert), name(&paths.ca));
+    format!(
+        "{cert} is not issued by an authority in {ca}: peers that have the same {ca} will refuse this node; \
+         issue it with that authority, or add the issuer to {ca} everywhere"
+    )
 }
 
 struct Facts {
@@ -76,7 +104,10 @@ fn keep<T>(faults: &mut Vec<CertificateError>, result: Result<T, CertificateErro
 }
 
 /// Threat T35: a key that others can read is no secret.
-fn private(path: &Path) -> Result<(), CertificateError> {
+///
+/// # Errors
+/// [`CertificateError::LooseMode`] and [`CertificateError::Unreadable`].
+pub fn private(path: &Path) -> Result<(), CertificateError> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 == 0 {
@@ -153,7 +184,7 @@ fn facts(path: &Path, chain: &[CertificateDer<'static>], now: i64) -> Result<Fac
 /// The roots, each of which must be usable as one.
 fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let roots = certificates(path)?;
-    let mut store = rustls::RootCertStore::empty();
+    let mut store = RootCertStore::empty();
     for root in &roots {
         store.add(root.clone()).map_err(|error| CertificateError::Content {
             path: path.to_path_buf(),

@@ -9,4 +9,4 @@ mod load;
 pub use error::CertificateError;
 pub use files::{write_public, write_secret};
 pub use issue::{CertificateAuthority, Issued};
-pub use load::{Loaded, Paths, load};
+pub use load::{Loaded, Paths, load, private};

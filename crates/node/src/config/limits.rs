@@ -28,8 +28,10 @@ pub struct Limits {
     pub keepalive_timeout: Duration,
     /// How long a drain waits for live tunnels before it resets them (30 s).
     pub drain_deadline: Duration,
-    /// Tunnels in one connection (100 opened, 256 served).
+    /// Tunnels opened in one connection to a peer before another connection is dialled (100).
     pub streams_per_connection: Option<u32>,
+    /// Tunnels that one connection of a caller may have open (256); at least 100, or callers would starve.
+    pub served_streams: Option<u32>,
     /// Connections to one peer (16).
     pub connections_per_peer: Option<usize>,
     /// Tunnels of one listener (65 536).
@@ -51,10 +53,30 @@ impl Default for Limits {
             keepalive_timeout: Duration::from_secs(20),
             drain_deadline: Duration::from_secs(30),
             streams_per_connection: None,
+            served_streams: None,
             connections_per_peer: None,
             tunnels: None,
             unauthenticated: None,
         }
+    }
+}
+
+impl Limits {
+    /// The keys that a running node cannot change to what `fresh` says.
+    pub fn kept_until_restart(&self, fresh: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("pool_timeout", self.pool_timeout != fresh.pool_timeout),
+            ("streams_per_connection", self.streams_per_connection != fresh.streams_per_connection),
+            ("connections_per_peer", self.connections_per_peer != fresh.connections_per_peer),
+            ("tunnels", self.tunnels != fresh.tunnels),
+            ("unauthenticated", self.unauthenticated != fresh.unauthenticated),
+            // The listeners follow, the pool does not.
+            ("dial_timeout (to peers)", self.dial_timeout != fresh.dial_timeout),
+            ("handshake_timeout (to peers)", self.handshake_timeout != fresh.handshake_timeout),
+            ("keepalive_interval (to peers)", self.keepalive_interval != fresh.keepalive_interval),
+            ("keepalive_timeout (to peers)", self.keepalive_timeout != fresh.keepalive_timeout),
+        ];
+        differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 }
 
@@ -82,8 +104,9 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>, raw: &RawLimits) -> Limits {
         limits.drain_deadline = deadline;
     }
     let count = |at: &Option<At<u64>>| at.as_ref().and_then(|at| usize::try_from(at.value).ok());
-    limits.streams_per_connection =
-        raw.streams_per_connection.as_ref().and_then(|at| u32::try_from(at.value).ok());
+    let streams = |at: &Option<At<u64>>| at.as_ref().and_then(|at| u32::try_from(at.value).ok());
+    limits.streams_per_connection = streams(&raw.streams_per_connection);
+    limits.served_streams = streams(&raw.served_streams);
     limits.connections_per_peer = count(&raw.connections_per_peer);
     limits.tunnels = count(&raw.tunnels);
     limits.unauthenticated = count(&raw.unauthenticated);

@@ -27,8 +27,8 @@ impl Resolver<'_> {
                 _ => Err("there is no such action"),
             })
         });
-        let sources = self.each::<Who>("from", raw.from.as_ref(), WHO);
-        let except = self.each::<Who>("except", raw.except.as_ref(), WHO);
+        let sources = self.callers("from", raw.from.as_ref());
+        let except = self.callers("except", raw.except.as_ref());
         let targets = self.each::<Target>("to", raw.to.as_ref(), WHAT);
         self.not_empty(raw, "from", raw.from.as_ref());
         self.not_empty(raw, "to", raw.to.as_ref());
@@ -42,6 +42,20 @@ impl Resolver<'_> {
             let remedy = "leave the key out to mean any, or remove the policy";
             self.fault(&list.span, Cause::Conflict { section: raw.title.clone(), reason, remedy });
         }
+    }
+
+    /// Callers, each of which must be one that can be authenticated here.
+    fn callers(&mut self, key: &str, list: Option<&At<Vec<At<String>>>>) -> Vec<Who> {
+        let texts = list.map(|list| list.value.as_slice()).unwrap_or_default();
+        let mut callers = Vec::new();
+        for at in texts {
+            let caller = self.parse::<Who>(key, at, WHO);
+            callers.extend(
+                caller
+                    .filter(|caller| caller.trust_domain().is_none_or(|named| self.is_ours(key, at, named))),
+            );
+        }
+        callers
     }
 
     fn each<T>(&mut self, key: &str, list: Option<&At<Vec<At<String>>>>, wanted: &str) -> Vec<T>
@@ -82,13 +96,19 @@ impl Resolver<'_> {
     }
 }
 
-/// A fault of the rules as a whole, shown at the policy that it names.
+/// A fault of the rules as a whole, shown at the policy that it names. What each rule says was checked before.
 pub(super) fn fault(resolver: &mut Resolver<'_>, raw: &Raw, error: &PolicyError) {
-    let text = error.to_string();
-    let named = |policy: &&RawPolicy| policy.name.as_ref().is_some_and(|name| text.contains(&name.value));
+    let (rule, wanted) = match error {
+        PolicyError::NoName => ("", "a name for each policy".to_owned()),
+        PolicyError::DuplicateName { rule } => (rule.as_str(), "another name for one of the two".to_owned()),
+        PolicyError::ForeignTrustDomain { rule, local, .. } => {
+            (rule.as_str(), format!("callers of the own trust domain, {local}"))
+        }
+    };
+    let named = |policy: &&RawPolicy| policy.name.as_ref().is_some_and(|name| name.value == rule);
     let span: Range<usize> = raw.policies.iter().find(named).map_or(0..0, |policy| policy.span.clone());
-    let (key, value) = ("policies".to_owned(), String::new());
-    resolver.fault(&span, Cause::BadValue { key, value, reason: text, wanted: "another rule".into() });
+    let (key, value, reason) = ("name".to_owned(), rule.to_owned(), error.to_string());
+    resolver.fault(&span, Cause::BadValue { key, value, reason, wanted });
 }
 
 const WHO: &str =

@@ -22,30 +22,52 @@ use crate::certs::{self, Paths};
 pub(super) struct Resolver<'a> {
     pub(super) source: &'a Source,
     pub(super) faults: &'a mut Faults,
+    /// The own trust domain, once the identity is loaded: callers and peers of another cannot be authenticated.
+    pub(super) trust_domain: Option<String>,
 }
 
 /// Resolves a whole file at the time `now` (seconds since 1970 in UTC); none when anything is wrong.
 pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults) -> Option<Resolved> {
-    let mut resolver = Resolver { source, faults };
+    let mut resolver = Resolver { source, faults, trust_domain: None };
     let name = resolver.node_name(&raw.node);
     let baggage = resolver.baggage(&raw.node);
     let identity = resolver.identity(raw.identity.as_ref(), now);
+    resolver.trust_domain = identity.as_ref().map(|own| own.identity.id().trust_domain().to_owned());
     let peers = resolver.peers(&raw.peers);
     let listeners = resolver.names("listener", raw.listeners.iter().map(|it| it.name.as_ref()));
     let routes = resolver.routes(&raw.routes, &listeners, &peers);
     let (captures, inbounds) = resolver.listeners(&raw.listeners, &peers, &routes);
     let rules = resolver.rules(&raw.policies);
     let limits = limits::resolve(&mut resolver, &raw.limits);
-    let (identity, not_after) = identity?;
+    let Own { identity, not_after, warnings } = identity?;
+    if !resolver.faults.is_empty() {
+        return None;
+    }
     let policy = Policy::new(identity.id(), rules)
         .map_err(|error| policies::fault(&mut resolver, raw, &error))
         .ok()?;
-    if !faults.is_empty() {
-        return None;
-    }
     let peers = peers.into_iter().filter_map(|(name, peer)| Some((name, peer?))).collect();
     let policy = Arc::new(policy);
-    Some(Resolved { name, baggage, identity, not_after, captures, inbounds, peers, routes, policy, limits })
+    Some(Resolved {
+        name,
+        baggage,
+        identity,
+        not_after,
+        warnings,
+        captures,
+        inbounds,
+        peers,
+        routes,
+        policy,
+        limits,
+    })
+}
+
+/// Who the node is, and what is odd about it without being a fault.
+struct Own {
+    identity: Arc<Identity>,
+    not_after: i64,
+    warnings: Vec<String>,
 }
 
 /// The peers by name; none for one that is defined and faulty, so that references to it are not a second fault.
@@ -144,7 +166,7 @@ impl Resolver<'_> {
         (!members.is_empty()).then(|| members.join(","))
     }
 
-    fn identity(&mut self, raw: Option<&RawIdentity>, now: i64) -> Option<(Arc<Identity>, i64)> {
+    fn identity(&mut self, raw: Option<&RawIdentity>, now: i64) -> Option<Own> {
         let Some(raw) = raw else {
             let example = "the files `cert`, `key` and `ca`; `hbone id issue` makes them";
             self.fault(&(0..0), Cause::MissingSection { section: "[identity]", example });
@@ -166,8 +188,9 @@ impl Resolver<'_> {
             }
         };
         let not_after = loaded.not_after;
+        let warnings = loaded.warnings;
         match Identity::new(loaded.chain, loaded.key, loaded.roots) {
-            Ok(identity) => Some((Arc::new(identity), not_after)),
+            Ok(identity) => Some(Own { identity: Arc::new(identity), not_after, warnings }),
             Err(error) => {
                 let path = folder.join(raw.cert.as_ref().map_or("", |at| &at.value));
                 let error = certs::CertificateError::Content { path, reason: error.to_string() };
@@ -201,12 +224,24 @@ impl Resolver<'_> {
         let wanted = "spiffe://<trust domain>/ns/<namespace>/sa/<account>";
         let mut expected = Vec::new();
         for at in &identities.value {
-            expected.extend(self.parse::<SpiffeId>("identity", at, wanted));
+            let identity = self.parse::<SpiffeId>("identity", at, wanted);
+            expected
+                .extend(identity.filter(|identity| self.is_ours("identity", at, identity.trust_domain())));
         }
         if expected.len() < identities.value.len() || expected.is_empty() {
             return None;
         }
         Some(Peer { address: address?, expected })
+    }
+
+    /// Refuses what names a foreign trust domain: the roots of `ca` speak for the own one only.
+    pub(super) fn is_ours(&mut self, key: &str, at: &At<String>, named: &str) -> bool {
+        let Some(own) = self.trust_domain.clone().filter(|own| own != named) else { return true };
+        let reason = format!("nobody of the trust domain {named} can be authenticated here");
+        let wanted = format!("an identity of the own trust domain, {own}");
+        let (key, value) = (key.into(), at.value.clone());
+        self.fault(&at.span, Cause::BadValue { key, value, reason, wanted });
+        false
     }
 
     fn listeners(

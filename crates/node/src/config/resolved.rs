@@ -20,6 +20,8 @@ pub struct Resolved {
     pub identity: Arc<Identity>,
     /// When the certificate ends: seconds since 1970 in UTC.
     pub not_after: i64,
+    /// What is odd and not a fault, for people.
+    pub warnings: Vec<String>,
     /// Local ports whose connections are carried to peers.
     pub captures: Vec<Capture>,
     /// Ports that serve peers.

@@ -151,6 +151,7 @@ fn base(name: &str, person: &Person, rules: Vec<Rule>) -> io::Result<Resolved> {
         baggage: None,
         identity: Arc::clone(&person.identity),
         not_after: i64::MAX,
+        warnings: Vec::new(),
         captures: Vec::new(),
         inbounds: Vec::new(),
         peers: BTreeMap::new(),

@@ -12,6 +12,7 @@ use super::server::{End, Servers};
 use super::table::Table;
 use super::watchdog::Watchdog;
 use crate::cli::Demo;
+use crate::descriptors;
 use crate::exit::{Exit, Failure};
 use crate::report::say;
 use crate::runtime;
@@ -23,6 +24,7 @@ use crate::signal::Signals;
 /// The step that failed and why.
 pub fn demo(ask: &Demo) -> Result<Exit, Failure> {
     let amount = if ask.quick { measure::QUICK } else { measure::WHOLE };
+    descriptors::raise();
     runtime::block_on(run(amount, ask.keep))
 }
 

@@ -23,7 +23,10 @@ impl Watchdog {
         std::thread::spawn(move || {
             if dropped.recv_timeout(WHOLE) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let step = *watched.lock().unwrap_or_else(PoisonError::into_inner);
-                eprintln!("hbone demo: nothing moves at the step `{step}` after {} s", WHOLE.as_secs());
+                crate::report::complain(&format!(
+                    "demo: nothing moves at the step `{step}` after {} s",
+                    WHOLE.as_secs()
+                ));
                 std::process::exit(i32::from(Exit::Failure.code()));
             }
         });

@@ -53,6 +53,12 @@ fn from_flags(ask: &Dial, address: &str, destination: Authority) -> Result<Targe
     let paths = Paths { cert: ask.cert.clone(), key: ask.key.clone(), ca: ask.ca.clone() };
     let identity = load(&paths)?;
     let expected = parse::<SpiffeId>("--expect", ask.expect.as_deref().unwrap_or_default())?;
+    if expected.trust_domain() != identity.id().trust_domain() {
+        let own = identity.id().trust_domain();
+        let what = format!("--expect `{expected}`: nobody of that trust domain can be authenticated here");
+        let remedy = format!("expect an identity of the own trust domain, {own}");
+        return Err(Failure::new(Exit::Usage, what).remedy(remedy));
+    }
     let peer = Peer { address: parse("--peer", address)?, expected: vec![expected] };
     Ok(Target { destination, peer, identity, baggage: None, limits: Limits::default() })
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::config::Limits;
 use crate::exit::{Exit, Failure};
-use crate::node;
+use crate::settings;
 
 /// Where to, through whom, as whom.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ async fn open(target: &Target) -> Result<Stream, TunnelError> {
     let late = || TunnelError::HandshakeTimeout { peer: at.clone(), after };
     let tls = timeout(after, Tls::connect(tcp, config, name)).await.map_err(|_| late())?;
     let tls = tls.map_err(|error| tls_error(error, at))?;
-    let (handle, incoming, driver) = establish(Side::Client, tls, node::connection(limits));
+    let (handle, incoming, driver) = establish(Side::Client, tls, settings::connection(limits));
     drop(incoming);
     tokio::spawn(driver);
     match timeout(after, handle.ready()).await {
@@ -73,7 +73,7 @@ async fn open(target: &Target) -> Result<Stream, TunnelError> {
 /// TLS 1.3: a server judges our certificate after the handshake is done for us, and only a closer look at the
 /// connection tells its verdict.
 async fn judged(target: &Target) -> TunnelError {
-    let config = node::connect(&target.limits);
+    let config = settings::connect(&target.limits);
     let seen = probe(&target.identity, &target.peer, Some(&target.destination), &config, |_| {}).await;
     let closed = || TunnelError::HandshakeClosed { peer: target.peer.address.clone() };
     seen.err().unwrap_or_else(closed)

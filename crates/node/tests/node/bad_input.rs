@@ -165,3 +165,15 @@ fn assert_reset(address: SocketAddr, what: &str) {
         Ok(length) => panic!("{what}: {length} octets and no reset"),
     }
 }
+
+#[test]
+fn dial_refuses_to_expect_a_foreign_trust_domain() {
+    let lab = Lab::new();
+    lab.issue("alice");
+    let mut dial = hbone();
+    dial.args(["dial", "127.0.0.1:1", "--peer", "127.0.0.1:1", "--expect", "spiffe://far/ns/a/sa/b"]);
+    dial.args(["--cert", &lab.text("alice.pem"), "--key", &lab.text("alice.key")]);
+    let output = dial.args(["--ca", &lab.text("ca.pem")]).output().unwrap();
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(stderr(&output).contains("the own trust domain, example.org"), "{}", stderr(&output));
+}

@@ -107,3 +107,34 @@ fn a_log_filter_that_cannot_be_understood_is_refused() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("RUST_LOG"), "{}", stderr(&output));
 }
+
+#[test]
+fn t35_an_authority_whose_key_others_can_read_issues_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let dir = text(&folder, "pki");
+    assert_eq!(code(&run(&["ca", "init", "--dir", &dir])), 0);
+    let key = folder.path().join("pki/ca.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let issue = ["id", "issue", "--ca", &dir, "--out", &dir, "spiffe://cluster.local/ns/a/sa/b"];
+    let output = run(&issue);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("ca.key") && said.contains("0644") && said.contains("chmod 600"), "{said}");
+    assert!(!folder.path().join("pki/b.key").exists());
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(code(&run(&issue)), 0);
+}
+
+#[test]
+fn a_closed_standard_error_changes_no_exit_code() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = crate::common::hbone().args(["check", "/nonexistent.toml"]).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = crate::common::hbone();
+    let status = command.env("RUST_LOG", "a=b=c").args(["check", "x"]).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}

@@ -192,7 +192,64 @@ fn t10_a_rule_for_a_foreign_trust_domain_is_refused_at_load() {
     let rule = "[[policies]]\nname = \"far\"\naction = \"allow\"\nfrom = \"spiffe://elsewhere\"\n";
     let found = faults(&lab(), &format!("{}{rule}", identity_section("alice")));
     assert!(found.len() == 1 && found[0].1.contains("elsewhere"), "{found:?}");
-    assert_eq!(found[0].0, "5:1");
+    assert!(found[0].1.contains("the own trust domain, example.org"), "no next step: {found:?}");
+    assert_eq!(found[0].0, "8:8");
+}
+
+#[test]
+fn t10_every_foreign_trust_domain_is_told_at_its_own_place() {
+    let text = format!(
+        "{}{}",
+        identity_section("alice"),
+        r#"[[policies]]
+name = "a"
+action = "allow"
+from = ["spiffe://example.org", "spiffe://one"]
+[[policies]]
+name = "a-longer"
+action = "deny"
+from = "spiffe://two/ns/x"
+except = ["spiffe://three/ns/x/sa/y"]
+[[peers]]
+name = "far"
+address = "192.0.2.7:15008"
+identity = ["spiffe://example.org/ns/x/sa/y", "spiffe://four/ns/x/sa/y"]
+"#
+    );
+    let found = faults(&lab(), &text);
+    let wanted = [("8:33", "one"), ("12:8", "two"), ("13:11", "three"), ("17:47", "four")];
+    assert_eq!(found.len(), wanted.len(), "{found:?}");
+    for ((at, what), (place, domain)) in found.iter().zip(wanted) {
+        assert_eq!(at, place, "{found:?}");
+        assert!(what.contains(&format!("trust domain {domain}")), "{what}");
+    }
+}
+
+#[test]
+fn check_warns_of_a_leaf_that_the_own_roots_do_not_know() {
+    let (lab, other) = (lab(), Lab::new());
+    lab.write("other.pem", other.authority().cert_pem());
+    let text = "[identity]\ncert = \"alice.pem\"\nkey = \"alice.key\"\nca = \"other.pem\"\n";
+    lab.write("node.toml", text);
+    let output = run(&["check", &lab.text("node.toml")]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).contains("warning") && stdout(&output).contains("not issued by"), "{output:?}");
+    lab.write("node.toml", &identity_section("alice"));
+    let output = run(&["check", &lab.text("node.toml")]);
+    assert!(!stdout(&output).contains("warning"), "{output:?}");
+}
+
+#[test]
+fn few_streams_per_connection_leave_callers_their_own_number() {
+    let lab = lab();
+    let text =
+        format!("{}[limits]\nstreams_per_connection = 1\nserved_streams = 500\n", identity_section("alice"));
+    let resolved = config::load(&lab.write("node.toml", &text)).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(resolved.limits.streams_per_connection, Some(1));
+    assert_eq!(resolved.limits.served_streams, Some(500));
+    let text = format!("{}[limits]\nserved_streams = 99\n", identity_section("alice"));
+    let found = faults(&lab, &text);
+    assert!(found.len() == 1 && found[0].1.contains("from 100 to"), "{found:?}");
 }
 
 #[test]

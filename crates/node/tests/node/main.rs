@@ -10,5 +10,6 @@ mod demo;
 mod fake;
 mod process;
 mod readme;
+mod reload;
 mod signals;
 mod tunnels;

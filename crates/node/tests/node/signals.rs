@@ -76,3 +76,25 @@ fn listeners_that_cannot_be_bound_are_all_named() {
     assert!(text.contains("listener `one`") && text.contains("the port is taken"), "{text}");
     assert!(text.contains("listener `two`") && text.contains("no such address"), "{text}");
 }
+
+#[test]
+fn f14_the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let lab = Lab::new();
+    lab.issue("bob");
+    let config = format!(
+        "{}[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\n",
+        identity_section("bob")
+    );
+    let path = lab.write("bob.toml", &config);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -Sn 60 && ulimit -Hn 600 && exec \"$0\" run -c \"$1\""]);
+    shell.arg(env!("CARGO_BIN_EXE_hbone")).arg(path).env_remove("RUST_LOG");
+    let mut node = crate::process::Process::start(&mut shell, true);
+    node.line("ready", |line| line.contains("ready"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some("600"), "{line}");
+    assert!(node.seen().iter().any(|line| line.contains("open files") && line.contains("600")));
+    node.signal("TERM");
+    assert_eq!(node.exit(), 0);
+}

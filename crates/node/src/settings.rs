@@ -1,0 +1,112 @@
+//! What a configuration means for the tunnels: one function for each kind of settings that they take.
+//! Used by node.rs and `dial`. Pure; opens and reads nothing.
+
+use std::sync::Arc;
+
+use hbone_conn::Config;
+use hbone_tunnel::{ConnectConfig, InboundConfig, InboundLimits, OutboundConfig, PoolConfig, RelayLimits};
+
+use crate::config::{Capture, Inbound, Limits, Resolved};
+
+/// A listener of kind `hbone` on a node that listens on `own_ports`.
+pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -> InboundConfig {
+    let limits = &config.limits;
+    let (identity, policy) = (Arc::clone(&config.identity), Arc::clone(&config.policy));
+    let mut settings = InboundConfig::new(&inbound.name, identity, policy);
+    settings.own_ports = own_ports.to_vec();
+    settings.baggage = config.baggage.clone();
+    settings.istio_status = inbound.istio_status;
+    settings.handshake_timeout = limits.handshake_timeout;
+    settings.dial_timeout = limits.dial_timeout;
+    settings.connection = connection(limits);
+    settings.relay = relay(limits);
+    settings
+}
+
+/// A listener of kind `tcp`.
+pub(crate) fn outbound(config: &Resolved, capture: &Capture) -> OutboundConfig {
+    let identity = Arc::clone(&config.identity);
+    let mut settings = OutboundConfig::new(&capture.name, capture.route.clone(), identity);
+    settings.baggage = config.baggage.clone();
+    settings.setup_timeout = config.limits.setup_timeout;
+    settings.relay = relay(&config.limits);
+    settings
+}
+
+/// The counts that bound a listener of kind `hbone`.
+pub(crate) fn inbound_limits(limits: &Limits) -> InboundLimits {
+    let default = InboundLimits::default();
+    InboundLimits {
+        unauthenticated: limits.unauthenticated.unwrap_or(default.unauthenticated),
+        connections: default.connections,
+        tunnels: tunnels(limits),
+    }
+}
+
+/// Tunnels of one listener of either kind.
+pub(crate) fn tunnels(limits: &Limits) -> usize {
+    limits.tunnels.unwrap_or(InboundLimits::default().tunnels)
+}
+
+/// One HTTP/2 connection, of either side.
+pub(crate) fn connection(limits: &Limits) -> Config {
+    let default = Config::default();
+    Config {
+        max_concurrent_streams: limits.served_streams.unwrap_or(default.max_concurrent_streams),
+        keepalive_interval: Some(limits.keepalive_interval),
+        keepalive_timeout: limits.keepalive_timeout,
+        handshake_timeout: limits.handshake_timeout,
+        // The engine's own limit must not end what the pool wants to keep.
+        idle_timeout: default.idle_timeout.map(|idle| idle.max(limits.pool_timeout)),
+        ..default
+    }
+}
+
+/// How peers are reached.
+pub(crate) fn connect(limits: &Limits) -> ConnectConfig {
+    ConnectConfig {
+        dial_timeout: limits.dial_timeout,
+        handshake_timeout: limits.handshake_timeout,
+        connection: connection(limits),
+        ..ConnectConfig::default()
+    }
+}
+
+/// How connections to peers are shared.
+pub(crate) fn pool(limits: &Limits) -> PoolConfig {
+    let default = PoolConfig::default();
+    PoolConfig {
+        streams_per_connection: limits.streams_per_connection.unwrap_or(default.streams_per_connection),
+        max_connections: limits.connections_per_peer.unwrap_or(default.max_connections),
+        idle: limits.pool_timeout,
+        connect: connect(limits),
+        ..default
+    }
+}
+
+fn relay(limits: &Limits) -> RelayLimits {
+    RelayLimits { idle: Some(limits.idle_timeout), half_closed_idle: Some(limits.half_closed_timeout) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_pool_timeout_longer_than_the_idle_limit_of_the_engine_holds() {
+        let hour = Duration::from_secs(3600);
+        let limits = Limits { pool_timeout: hour, ..Limits::default() };
+        assert_eq!(pool(&limits).connect.connection.idle_timeout, Some(hour));
+        let limits = Limits { pool_timeout: Duration::from_secs(1), ..Limits::default() };
+        assert_eq!(pool(&limits).connect.connection.idle_timeout, Config::default().idle_timeout);
+    }
+
+    #[test]
+    fn few_streams_per_connection_are_no_limit_for_callers() {
+        let limits = Limits { streams_per_connection: Some(1), ..Limits::default() };
+        assert_eq!(pool(&limits).streams_per_connection, 1);
+        assert_eq!(connection(&limits).max_concurrent_streams, Config::default().max_concurrent_streams);
+    }
+}
