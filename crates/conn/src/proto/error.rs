@@ -140,7 +140,7 @@ impl Violation {
         self.describe().0
     }
 
-    /// Section and plain words, one table.
+    /// Section and plain words, one table. Faults of the layers below tell their own.
     fn describe(self) -> (&'static str, &'static str) {
         match self {
             Self::Frame(malformed) => (malformed.section(), "malformed frame"),
@@ -198,9 +198,9 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (section, words) = self.describe();
         if let Self::Frame(malformed) = self {
-            write!(f, "{malformed} ({section})")
+            fmt::Display::fmt(malformed, f)
         } else if let Self::Compression(error) = self {
-            write!(f, "{words}: {error} ({section})")
+            write!(f, "{words}: {error}")
         } else {
             write!(f, "{words} ({section})")
         }

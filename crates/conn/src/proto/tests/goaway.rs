@@ -295,3 +295,13 @@ fn h34_everything_after_the_fatal_error_is_ignored() {
         assert_eq!(script.engine.stats(), stats);
     }
 }
+
+#[test]
+fn h62_a_warning_that_nobody_answers_is_followed_by_the_last_goaway() {
+    let mut script = Script::server();
+    let probe = drain(&mut script, None);
+    script.after(9 * SECOND).send(ping(1)).expect(pong(1)).expect_nothing();
+    script.after(SECOND).expect(goaway(0, NO_ERROR)).expect_nothing();
+    assert_eq!(script.closed(), Some(ConnectionError::Closed));
+    script.send(pong(probe)).expect_nothing();
+}

@@ -295,6 +295,9 @@ fn check_windows(sender: &End, forth: &Leg, receiver: &End, back: &Leg) {
             let of = |counts: &std::collections::HashMap<u32, i64>| counts.get(&id).copied().unwrap_or(0);
             let expected = i64::from(initial) + of(&back.entered.credit_of) - of(&forth.left.charged_of);
             assert_eq!(stream.recv.window.parts().1, expected, "the receiver's window of {id}");
+            // What was read, dropped or padding has been given back, all of it and once.
+            let owed = stream.recv.queue.len() as i64 + forth.left.unfinished_of(id);
+            assert_eq!(stream.recv.window.outstanding(), owed, "octets that hold the window of {id}");
         }
     }
 }

@@ -133,6 +133,38 @@ fn keepalive_finds_a_dead_peer_that_takes_no_octets() {
 }
 
 #[test]
+fn keepalive_counts_from_the_last_octet_after_its_ping() {
+    let mut script = kept_alive(Side::Server);
+    let key = script.tunnel(1);
+    assert_eq!(pings(script.after(10 * SECOND)).len(), 1);
+    script.after(19 * SECOND).send(data(1, 1));
+    assert_eq!(script.read(key).0, 1);
+    script.after(19 * SECOND).expect_nothing();
+    assert_eq!(script.closed(), None);
+    script.after(SECOND);
+    assert_eq!(script.closed(), Some(ConnectionError::Timeout(Timeout::Keepalive)));
+}
+
+#[test]
+fn keepalive_does_not_blame_a_peer_for_a_ping_that_waits_behind_a_slow_flight() {
+    let mut script = kept_alive(Side::Server);
+    let key = script.tunnel(1);
+    script.engine.write(key, vec![0; 60_000].into()).unwrap();
+    for _ in 0..5 {
+        // One flight in 25 seconds: slow, but alive.
+        script.reading = false;
+        script.after(25 * SECOND);
+        script.reading = true;
+        script.flush();
+        assert_eq!(script.closed(), None);
+        script.engine.write(key, vec![0; 10].into()).unwrap();
+        for id in pings(&mut script) {
+            script.send(pong(id));
+        }
+    }
+}
+
+#[test]
 fn h20_ping_flood_ends_the_connection_and_queues_little() {
     let mut script = Script::server();
     script.reading = false;

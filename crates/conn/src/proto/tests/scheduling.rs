@@ -151,6 +151,13 @@ fn a_writer_waits_for_half_of_its_queue() {
     assert_eq!(script.engine.capacity(key), Ok(500));
     script.send(update(1, 500)).expect(data(1, 500));
     assert!(script.pick(writable).is_none(), "nobody waits");
+    // Whoever has looked again and found room waits no more.
+    assert_eq!(script.engine.write_slice(key, &[0; 1000]), Ok(1000));
+    assert_eq!(script.engine.capacity(key), Ok(0));
+    script.send(update(1, 100)).expect(data(1, 100));
+    assert_eq!(script.engine.capacity(key), Ok(100));
+    script.send(update(1, 900)).expect(data(1, 900));
+    assert!(script.pick(writable).is_none());
 }
 
 #[test]
@@ -170,4 +177,22 @@ fn a_reset_stream_leaves_its_turn_to_the_others() {
     }
     assert!(!sent.contains_key(&3));
     assert_eq!(script.engine.queued(keys[0]) + script.engine.queued(keys[2]), 0);
+}
+
+#[test]
+fn a_busy_stream_keeps_its_turns_beside_many_that_are_always_fresh() {
+    let (mut script, keys) = busy(33, 256 * 1024);
+    let bulk = keys[0];
+    script.engine.write(bulk, vec![0; 4 << 20].into()).unwrap();
+    let mut sent = 0;
+    for _ in 0..50 {
+        for key in &keys[1..] {
+            if script.engine.queued(*key) == 0 {
+                script.engine.write(*key, vec![0; 16 * 1024].into()).unwrap();
+            }
+        }
+        sent += flight(&mut script).iter().filter(|(stream, _)| *stream == 1).map(|(_, n)| n).sum::<usize>();
+    }
+    // 16 turns a flight, one in five of them.
+    assert!(sent >= 50 * 2 * 16 * 1024, "{sent}");
 }

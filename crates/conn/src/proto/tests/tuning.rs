@@ -67,19 +67,24 @@ fn over_100_ms_the_window_grows_until_the_path_is_full() {
 }
 
 #[test]
-fn a_new_stream_on_a_known_path_grows_with_its_first_reads() {
+fn on_a_known_path_a_stream_grows_with_its_use_and_another_does_not() {
     let mut pair = Pair::strangers(1, config(), config());
     pair.delay(50 * MS);
     pair.up.rate = Some(50_000_000);
     pair.run_for(300 * MS);
     transfer(&mut pair, 1, 3000 * MS);
     let (near, far) = open(&mut pair);
-    pair.client.engine.write(near, vec![1; 4 << 20].into()).unwrap();
+    pair.client.engine.write(near, vec![1; 1000].into()).unwrap();
     pair.run_for(100 * MS);
-    assert_eq!(pair.server.read_all(far).1, Ok(Read::Pending));
-    pair.settle();
-    let stream = pair.server.engine.state.streams.get(far).unwrap();
-    assert!(stream.recv.window.parts().0 >= 5_000_000);
+    assert_eq!(pair.server.read_all(far).0.len(), 1000);
+    let size = |pair: &Pair| pair.server.engine.state.streams.get(far).unwrap().recv.window.parts().0;
+    assert_eq!(size(&pair), 256 * 1024, "it was hardly used");
+    pair.client.engine.write(near, vec![1; 8 << 20].into()).unwrap();
+    for _ in 0..100 {
+        pair.run_for(10 * MS);
+        assert_eq!(pair.server.read_all(far).1, Ok(Read::Pending));
+    }
+    assert!(size(&pair) >= 2 << 20, "{}", size(&pair));
 }
 
 #[test]
@@ -132,4 +137,27 @@ fn without_tuning_the_window_stays_and_no_ping_is_sent() {
     transfer(&mut pair, 1, 500 * MS);
     assert_eq!(pair.server.engine.stats().stream_window, 256 * 1024);
     assert_eq!(pair.down.left.pings, 0);
+}
+
+#[test]
+fn h29_h41_windows_grow_with_their_own_use_and_within_the_connections_budget() {
+    let tuned = Config { max_window_growth: 20 << 20, ..config() };
+    let mut pair = Pair::strangers(1, config(), tuned);
+    pair.delay(50 * MS);
+    pair.run_for(300 * MS);
+    transfer(&mut pair, 1, 3000 * MS);
+    assert_eq!(pair.server.engine.stats().stream_window, 16 << 20);
+    let size = |pair: &Pair, key| pair.server.engine.state.streams.get(key).unwrap().recv.window.parts().0;
+    let mut sizes = Vec::new();
+    for octets in [1, 256 << 10, 256 << 10, 256 << 10] {
+        let (near, far) = open(&mut pair);
+        pair.client.engine.write(near, vec![1; octets].into()).unwrap();
+        pair.run_for(200 * MS);
+        assert_eq!(pair.server.read_all(far).0.len(), octets);
+        sizes.push(size(&pair, far));
+    }
+    assert_eq!(sizes[0], 256 << 10, "one octet is no use");
+    let grown: i64 = sizes.iter().map(|size| size - (256 << 10)).sum();
+    assert!(sizes[1] > 256 << 10);
+    assert!(grown <= 20 << 20, "{sizes:?}");
 }

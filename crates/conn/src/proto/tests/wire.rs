@@ -28,6 +28,8 @@ pub(super) struct Tally {
     pub(super) charged: i64,
     /// Octets of those that are still to come, of a frame whose head has passed.
     pub(super) unfinished: i64,
+    /// The stream of that frame.
+    current: u32,
     /// WINDOW_UPDATE for the connection.
     pub(super) credit: i64,
     pub(super) charged_of: HashMap<u32, i64>,
@@ -49,6 +51,7 @@ impl Tally {
             octets: 0,
             charged: 0,
             unfinished: 0,
+            current: 0,
             credit: 0,
             charged_of: HashMap::new(),
             credit_of: HashMap::new(),
@@ -56,6 +59,11 @@ impl Tally {
             acks: 0,
             pings: 0,
         }
+    }
+
+    /// Octets of that stream that were charged and are still to come.
+    pub(super) fn unfinished_of(&self, stream: u32) -> i64 {
+        if self.current == stream { self.unfinished } else { 0 }
     }
 
     fn pass(&mut self, octets: Bytes) {
@@ -71,6 +79,7 @@ impl Tally {
             Frame::Data(piece) => {
                 let charge = i64::from(piece.charge);
                 self.charged += charge;
+                self.current = piece.stream.get();
                 *self.charged_of.entry(piece.stream.get()).or_default() += charge;
                 self.unfinished += charge - i64::from(piece.overhead) - piece.data.len() as i64;
                 if piece.end_stream {
