@@ -3,41 +3,16 @@
 //! Called by the inbound side for destinations and by the pool for far nodes. Whether an address may be
 //! dialled is the caller's decision; a name is never resolved a second time after it.
 
-use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::authority::{Authority, Host, HostName};
-use crate::sockets::{is_exhaustion, tune};
-
-/// The addresses of a name, or why there are none.
-pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
-
-/// What turns names into addresses.
-pub trait Resolve: fmt::Debug + Send + Sync + 'static {
-    /// The addresses of a name, best first. Called once for a dial.
-    fn resolve(&self, name: &HostName) -> Resolving;
-}
-
-/// The resolver of the operating system.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
-
-impl Resolve for SystemResolver {
-    fn resolve(&self, name: &HostName) -> Resolving {
-        let name = name.as_str().to_owned();
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
-        })
-    }
-}
+use crate::authority::{Authority, Host};
+use crate::resolver::Resolve;
+use crate::sockets::{connect_guarded, is_exhaustion, tune};
 
 /// Why a dial failed; `D` is the caller's own refusal of an address.
 #[derive(Debug)]
@@ -54,17 +29,28 @@ pub(crate) enum DialError<D> {
     OutOfSockets,
 }
 
-/// Dials a destination, all of it within `limit`: its addresses that `permit` lets pass are tried in turn.
+/// What a dial is done with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Means<'a> {
+    pub(crate) resolver: &'a dyn Resolve,
+    /// For whom: each has its share of the resolver.
+    pub(crate) asker: &'a str,
+    /// For all of it.
+    pub(crate) limit: Duration,
+    /// The socket becomes the leg of a tunnel: it ends with RST unless it is released.
+    pub(crate) guarded: bool,
+}
+
+/// Dials a destination, all of it within the limit: its addresses that `permit` lets pass are tried in turn.
 pub(crate) async fn dial<D>(
     destination: &Authority,
-    resolver: &dyn Resolve,
-    limit: Duration,
+    means: Means<'_>,
     permit: impl Fn(IpAddr) -> Result<(), D>,
 ) -> Result<(TcpStream, SocketAddr), DialError<D>> {
-    let until = Instant::now() + limit;
+    let until = Instant::now() + means.limit;
     let addresses = match destination.host() {
         Host::Address(ip) => vec![*ip],
-        Host::Name(name) => match timeout_at(until, resolver.resolve(name)).await {
+        Host::Name(name) => match timeout_at(until, means.resolver.resolve_for(name, means.asker)).await {
             Err(_) => return Err(DialError::Timeout),
             Ok(Err(_)) => return Err(DialError::Unresolvable),
             Ok(Ok(found)) => distinct(found),
@@ -83,19 +69,23 @@ pub(crate) async fn dial<D>(
     if let (true, Some(denied)) = (permitted.is_empty(), refusal) {
         return Err(DialError::Refused(denied));
     }
-    try_in_turn(&permitted, until).await
+    try_in_turn(&permitted, means.guarded, until).await
 }
 
 /// Each address gets its share of the time that is left, so that a silent first one does not starve the rest.
 async fn try_in_turn<D>(
     addresses: &[SocketAddr],
+    guarded: bool,
     until: Instant,
 ) -> Result<(TcpStream, SocketAddr), DialError<D>> {
     let mut outcome = DialError::Unresolvable;
     for (tried, &address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
-        match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+        let connecting = async {
+            if guarded { connect_guarded(address).await } else { TcpStream::connect(address).await }
+        };
+        match timeout_at(Instant::now() + share, connecting).await {
             Ok(Ok(tcp)) => {
                 tune(&tcp);
                 return Ok((tcp, address));
@@ -126,6 +116,8 @@ const MOST: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authority::HostName;
+    use crate::resolver::Resolving;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::net::TcpListener;
 
@@ -162,6 +154,10 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
+    fn means(resolver: &dyn Resolve) -> Means<'_> {
+        Means { resolver, asker: "", limit: LIMIT, guarded: true }
+    }
+
     fn name(port: u16) -> Authority {
         format!("host.example:{port}").parse().unwrap()
     }
@@ -177,7 +173,7 @@ mod tests {
             checked.lock().unwrap().push(ip.to_string());
             Ok::<_, ()>(())
         };
-        let (tcp, address) = dial(&name(port), &resolver, LIMIT, permit).await.unwrap();
+        let (tcp, address) = dial(&name(port), means(&resolver), permit).await.unwrap();
         assert_eq!(resolver.asked.load(Ordering::SeqCst), 1);
         assert_eq!(*checked.lock().unwrap(), ["127.0.0.1"]);
         assert_eq!((address.ip().to_string(), tcp.peer_addr().unwrap()), ("127.0.0.1".into(), address));
@@ -189,11 +185,11 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let permit = |ip: IpAddr| if ip.to_string() == "127.0.0.1" { Err("no") } else { Ok(()) };
         let resolver = Scripted::new(&[&["127.0.0.1", "127.0.0.1"]]);
-        let result = dial(&name(port), &resolver, LIMIT, permit).await;
+        let result = dial(&name(port), means(&resolver), permit).await;
         assert!(matches!(result, Err(DialError::Refused("no"))), "{result:?}");
         // Nothing listens on the permitted one: the refused one is not taken instead.
         let resolver = Scripted::new(&[&["127.0.0.1", "127.0.0.2"]]);
-        let result = dial(&name(port), &resolver, LIMIT, permit).await;
+        let result = dial(&name(port), means(&resolver), permit).await;
         let Err(DialError::Failed { address, .. }) = result else { panic!("{result:?}") };
         assert_eq!(address.ip().to_string(), "127.0.0.2");
     }
@@ -203,14 +199,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let resolver = Scripted::new(&[&["127.0.0.2", "127.0.0.3", "127.0.0.1"]]);
-        let (_, address) = dial(&name(port), &resolver, LIMIT, |_| Ok::<_, ()>(())).await.unwrap();
+        let (_, address) = dial(&name(port), means(&resolver), |_| Ok::<_, ()>(())).await.unwrap();
         assert_eq!(address.ip().to_string(), "127.0.0.1");
     }
 
     #[tokio::test(start_paused = true)]
     async fn t25_a_resolver_that_is_silent_costs_the_limit_and_no_more() {
         let start = Instant::now();
-        let result = dial(&name(80), &Silent, LIMIT, |_| Ok::<_, ()>(())).await;
+        let result = dial(&name(80), means(&Silent), |_| Ok::<_, ()>(())).await;
         assert!(matches!(result, Err(DialError::Timeout)), "{result:?}");
         assert!(start.elapsed() < LIMIT + Duration::from_secs(1), "{:?}", start.elapsed());
     }
@@ -218,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_without_addresses_does_not_resolve() {
         let resolver = Scripted::new(&[&[]]);
-        let result = dial(&name(80), &resolver, LIMIT, |_| Ok::<_, ()>(())).await;
+        let result = dial(&name(80), means(&resolver), |_| Ok::<_, ()>(())).await;
         assert!(matches!(result, Err(DialError::Unresolvable)), "{result:?}");
     }
 }

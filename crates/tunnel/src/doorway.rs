@@ -49,6 +49,11 @@ impl Doorway {
         room.waiting.insert(number, stay);
         Place { doorway: self.clone(), number, turned_out }
     }
+
+    /// Turns out who has waited longest, for the descriptor that he holds; whether there was anybody.
+    pub(crate) fn turn_out(&self) -> bool {
+        self.room.lock().waiting.pop_first().is_some()
+    }
 }
 
 impl Place {

@@ -15,13 +15,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::dial::{Resolve, SystemResolver};
 use crate::doorway::{Doorway, Place};
 use crate::drain::Drain;
 use crate::escape::Escaped;
 use crate::identity::{SpiffeId, leaf_identity};
 use crate::policy::Policy;
 use crate::relay::RelayLimits;
+use crate::resolver::{Resolve, SystemResolver};
 use crate::serve::Caller;
 use crate::sockets;
 use crate::tls::{Identity, IdentityError};
@@ -146,7 +146,7 @@ impl Inbound {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                (tcp, from) = sockets::accept(&listener) => {
+                (tcp, from) = sockets::accept(&listener, || self.doorway.turn_out()) => {
                     let place = self.doorway.enter();
                     let (inbound, drain) = (self.clone(), drain.clone());
                     connections.spawn(async move { inbound.connection(tcp, from, place, drain).await });

@@ -82,10 +82,12 @@ impl Outbound {
     /// Takes connections until the drain starts, then waits for the last tunnel, which the drain's deadline
     /// ends.
     pub async fn serve(&self, listener: TcpListener, drain: Drain) {
+        // Clients in the listener's queue must not take our end for an empty answer.
+        sockets::guard(&listener);
         let mut tunnels = JoinSet::new();
         loop {
             tokio::select! {
-                (tcp, from) = sockets::accept(&listener) => self.take(&mut tunnels, tcp, from, &drain),
+                (tcp, from) = sockets::accept(&listener, || false) => self.take(&mut tunnels, tcp, from, &drain),
                 Some(_) = tunnels.join_next() => {}
                 _ = drain.started() => break,
             }
@@ -95,6 +97,7 @@ impl Outbound {
     }
 
     fn take(&self, tunnels: &mut JoinSet<()>, tcp: TcpStream, from: SocketAddr, drain: &Drain) {
+        sockets::guard(&tcp);
         let config = Arc::clone(&self.config.borrow());
         let destination = config.route.destination.to_string();
         let mut record = Record::start(Side::Outbound, &config.name, from, destination.as_bytes());

@@ -17,10 +17,10 @@ use tokio::time::{sleep_until, timeout};
 use crate::authority::Authority;
 use crate::chance::chance;
 use crate::connect::{ConnectConfig, Secured, secure};
-use crate::dial::SystemResolver;
 use crate::error::TunnelError;
 use crate::identity::SpiffeId;
 use crate::pool_plan::{Backoff, Limits, Load, Plan, plan};
+use crate::resolver::SystemResolver;
 use crate::route::Peer;
 use crate::tls::Identity;
 

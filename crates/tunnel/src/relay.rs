@@ -3,7 +3,8 @@
 //! Called by the outbound and the inbound side once a tunnel stands. A FIN becomes END_STREAM and the other
 //! way round, each direction for itself. Every other end of either leg, silence over the limit, and every
 //! order to stop reset *both* legs: TCP with a real RST, the stream with CONNECT_ERROR (a peer may take
-//! CANCEL or NO_ERROR for a clean end). Never turns the loss of octets into an end-of-file.
+//! CANCEL or NO_ERROR for a clean end). So does a relay that is dropped or panics, and the end of the process.
+//! Never turns the loss of octets into an end-of-file.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -84,28 +85,45 @@ pub struct Direction {
     pub finished: bool,
 }
 
-/// Relays until both directions have ended or the tunnel is broken; `stop` breaks it.
+/// Relays until both directions have ended, the stream's last octet has left, or the tunnel is broken; `stop`
+/// breaks it.
 pub async fn relay(
     tcp: TcpStream,
     stream: Stream,
     limits: RelayLimits,
     stop: impl Future<Output = Break>,
 ) -> Relayed {
-    let (mut read, mut write) = stream.into_split();
+    sockets::guard(&tcp);
+    let (mut read, write) = stream.into_split();
+    let mut far = Far { write, whole: false };
     let flow = Flow::new(&tcp, limits);
     let broken = tokio::select! {
         biased;
-        both = async { tokio::try_join!(flow.to_stream(&mut write), flow.to_tcp(&mut read)) } => both.err(),
+        both = async { tokio::try_join!(flow.to_stream(&mut far.write), flow.to_tcp(&mut read)) } => both.err(),
         error = sockets::failure(&tcp) => Some(Break::Tcp(error.kind())),
         broken = flow.silence() => Some(broken),
         broken = stop => Some(broken),
     };
     let (to_stream, to_tcp) = (flow.up.ended(), flow.down.ended());
-    if broken.is_some() {
-        write.reset(ErrorCode::CONNECT_ERROR);
-        sockets::reset(tcp);
+    if broken.is_none() {
+        far.whole = true;
+        sockets::release(tcp);
     }
     Relayed { to_stream, to_tcp, broken }
+}
+
+/// The stream's leg: reset when it goes before the tunnel has ended whole, whatever makes it go.
+struct Far {
+    write: WriteHalf,
+    whole: bool,
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        if !self.whole {
+            self.write.reset(ErrorCode::CONNECT_ERROR);
+        }
+    }
 }
 
 /// What the two directions and the watch over them share. All of it runs in one task; the atomics are there
@@ -185,6 +203,8 @@ impl<'a> Flow<'a> {
         }
         drop(intake);
         write.finish().map_err(Break::Stream)?;
+        // What only waits for the peer's windows is not sent: the tunnel must not count as ended before.
+        write.flushed().await.map_err(Break::Stream)?;
         self.finished(&self.up);
         while !self.down.is_finished() {
             tokio::select! {

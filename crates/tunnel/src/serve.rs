@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::authority::Authority;
-use crate::dial::{DialError, dial};
+use crate::dial::{DialError, Means, dial};
 use crate::drain::Drain;
 use crate::identity::SpiffeId;
 use crate::inbound::{InboundConfig, Snapshot};
@@ -96,7 +96,8 @@ impl Caller {
         // A name that nobody may reach is not even resolved.
         self.judge(config, &authority, None).map_err(Rejection::Denied)?;
         let permit = |ip: IpAddr| self.judge(config, &authority, Some(ip));
-        let dialled = dial(&authority, &*config.resolver, config.dial_timeout, permit).await;
+        let (resolver, asker, limit) = (&*config.resolver, self.source.as_str(), config.dial_timeout);
+        let dialled = dial(&authority, Means { resolver, asker, limit, guarded: true }, permit).await;
         let (tcp, address) = dialled.map_err(|error| match error {
             DialError::Unresolvable => Rejection::Unresolvable { destination: authority.clone() },
             DialError::Refused(denial) => Rejection::Denied(denial),

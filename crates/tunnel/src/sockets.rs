@@ -1,14 +1,17 @@
 //! What every TCP socket of a tunnel gets, an accept that survives the loss of descriptors, and the real RST.
 //!
-//! Called by everything here that holds a socket. Knows nothing of HTTP/2.
+//! Called by everything here that holds a socket. A leg of a tunnel is guarded from its first moment: however it
+//! goes (a task that panics, a process that is killed), its peer gets a RST, unless the tunnel ended whole and
+//! said so. Knows nothing of HTTP/2.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Sets the options that a tunnel wants: no delay of small writes, and a dead peer is noticed.
 pub(crate) fn tune(tcp: &TcpStream) {
@@ -18,11 +21,38 @@ pub(crate) fn tune(tcp: &TcpStream) {
     let _ = SockRef::from(tcp).set_tcp_keepalive(&keepalive);
 }
 
+/// From now on the socket ends with a RST, whoever closes it: also the kernel, for a process that has died. A
+/// listener hands it on to what it accepts.
+pub(crate) fn guard<S: AsFd>(socket: &S) {
+    // Fails only on a socket that is gone already.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+/// Lets a guarded socket go in peace, once both of its directions have ended with a FIN: the kernel delivers
+/// what it still holds.
+pub(crate) fn release(tcp: TcpStream) {
+    let _ = SockRef::from(&tcp).set_linger(None);
+    drop(tcp);
+}
+
 /// Closes a socket with RST: its peer must not take the end for a clean one. What was not sent is dropped.
 pub(crate) fn reset(tcp: TcpStream) {
-    // Fails only on a socket that is gone already.
-    let _ = SockRef::from(&tcp).set_linger(Some(Duration::ZERO));
+    guard(&tcp);
     drop(tcp);
+}
+
+/// The longest that sent octets may stay unacknowledged; `None` leaves it to the system.
+pub(crate) fn limit_unacknowledged(tcp: &TcpStream, limit: Option<Duration>) {
+    if limit.is_some() {
+        let _ = SockRef::from(tcp).set_tcp_user_timeout(limit);
+    }
+}
+
+/// Connects a socket that is guarded before its peer can know of it.
+pub(crate) async fn connect_guarded(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    guard(&socket);
+    socket.connect(address).await
 }
 
 /// Waits until the socket has failed, also while nobody reads or writes. Never resolves for a socket in order.
@@ -35,9 +65,10 @@ pub(crate) async fn failure(tcp: &TcpStream) -> io::Error {
     taken.await.unwrap_or_else(|error| error)
 }
 
-/// The next connection. Errors of single connections are passed over; when descriptors or memory are used up
-/// it pauses and tries again, so that live tunnels go on and nothing spins.
-pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+/// The next connection. Errors of single connections are passed over. When descriptors or memory are used up,
+/// `relieve` may give some back and says whether it did; else this pauses and tries again, so that live tunnels
+/// go on and nothing spins.
+pub(crate) async fn accept(listener: &TcpListener, relieve: impl Fn() -> bool) -> (TcpStream, SocketAddr) {
     let mut told = false;
     loop {
         match listener.accept().await {
@@ -51,7 +82,9 @@ pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                     tracing::warn!(%error, "cannot accept connections; raise the limit of open files");
                     told = true;
                 }
-                tokio::time::sleep(PAUSE).await;
+                // What was given back is free once its owner has heard of it.
+                let pause = if relieve() { RELIEF } else { PAUSE };
+                tokio::time::sleep(pause).await;
             }
         }
     }
@@ -62,18 +95,12 @@ pub(crate) fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }
 
-/// Whether an address is one of this host, as the routing table sees it. Sends nothing.
+/// Whether an address is one of this host: only those can be bound. When in doubt, it is. Sends nothing.
 pub(crate) fn is_this_host(address: IpAddr) -> bool {
-    let any = match address {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    let local = || -> io::Result<IpAddr> {
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect((address, 9))?;
-        Ok(socket.local_addr()?.ip())
-    };
-    address.is_loopback() || address.is_unspecified() || local().is_ok_and(|local| local == address)
+    match UdpSocket::bind((address, 0)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
+    }
 }
 
 /// Accept reports errors of the connection that it would have taken (accept(2), "Error handling").
@@ -94,6 +121,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
+const RELIEF: Duration = Duration::from_millis(1);
 // Numbers of Linux.
 const ENOMEM: i32 = 12;
 const ENFILE: i32 = 23;

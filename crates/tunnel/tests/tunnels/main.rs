@@ -8,6 +8,7 @@ mod descriptors;
 mod drain;
 mod limits;
 mod pool;
+mod process;
 mod relay;
 mod trust;
 mod upstream;

@@ -1,10 +1,17 @@
 //! What goes through a tunnel comes out the same: octets, half-close, FIN and RST.
 
-use crate::common::{End, Pair, bind, echo, fin, pattern, read_end, reset, within};
 use std::time::Duration;
+
+use hbone_conn::{Config, ErrorCode, Plain, Request, Response, Side, StreamError, establish};
+use hbone_tunnel::{OutboundConfig, Pool, PoolConfig, RelayLimits, relay};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::common::{
+    ALICE, BOB, Ca, End, Pair, Running, bind, echo, fin, inbound_config, pattern, read_end, reset, route,
+    within,
+};
 
 /// A tunnel with both ends in hand.
 async fn ends(listener: &TcpListener, pair: &Pair) -> (TcpStream, TcpStream) {
@@ -207,6 +214,73 @@ async fn t29_a_rst_is_heard_while_the_tunnel_is_stuffed() {
         within(far.ready(Interest::ERROR)).await.unwrap();
         assert!(far.take_error().unwrap().is_some(), "{client_acts}");
     }
+}
+
+#[tokio::test]
+async fn n2_what_the_kernel_still_holds_is_delivered_after_a_clean_end() {
+    let (listener, pair) = pair().await;
+    let (mut client, mut server) = ends(&listener, &pair).await;
+    exchange(&mut client, &mut server, b"x").await;
+    fin(&client);
+    let sent = pattern(900_000);
+    server.write_all(&sent).await.unwrap();
+    fin(&server);
+    // Both nodes are done with the tunnel while the client has read nothing.
+    within(async {
+        while pair.running.shutdown.live() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let (received, end) = read_end(&mut client).await;
+    assert!(received == sent && end == End::Fin, "{} {end:?}", received.len());
+}
+
+#[tokio::test]
+async fn f19_a_node_that_drops_its_tunnels_resets_both_neighbours() {
+    for near_goes in [true, false] {
+        let (listener, service) = bind().await;
+        let (ca, mut near, mut far) = (Ca::new(), Running::new(), Running::new());
+        let (node, _) = far.inbound(inbound_config(&ca)).await;
+        let config = OutboundConfig::new("out", route(service, node, BOB), ca.identity(ALICE));
+        let (entry, _) = near.outbound(config, Pool::new(PoolConfig::default())).await;
+        let mut client = TcpStream::connect(entry).await.unwrap();
+        let (mut server, _) = within(listener.accept()).await.unwrap();
+        exchange(&mut client, &mut server, b"x").await;
+        exchange(&mut server, &mut client, b"y").await;
+        drop(if near_goes { near } else { far });
+        assert_eq!(read_end(&mut client).await, (Vec::new(), End::Reset), "{near_goes}");
+        assert_eq!(read_end(&mut server).await, (Vec::new(), End::Reset), "{near_goes}");
+    }
+}
+
+#[tokio::test]
+async fn f19_a_relay_that_panics_resets_its_tunnel_with_connect_error_and_no_other() {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    let (client, _, driver) = establish(Side::Client, Plain::new(ours), Config::default());
+    tokio::spawn(driver);
+    let (_handle, mut incoming, driver) = establish(Side::Server, Plain::new(theirs), Config::default());
+    tokio::spawn(driver);
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let near = client.open(Request::connect("10.0.0.1:80")).await.unwrap();
+        let (_, mut far) = within(incoming.accept()).await.unwrap();
+        far.respond(Response::new(200)).unwrap();
+        streams.push((near, far));
+    }
+    let (mut near, mut other) = (streams.remove(0), streams.remove(0));
+    let (listener, address) = bind().await;
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    let (leg, _) = listener.accept().await.unwrap();
+    let stop = async { panic!("a fault in a stream's task") };
+    let ended = tokio::spawn(relay(leg, near.1, RelayLimits::default(), stop)).await;
+    assert!(ended.unwrap_err().is_panic());
+    assert_eq!(read_end(&mut tcp).await, (Vec::new(), End::Reset));
+    assert_eq!(within(near.0.response()).await.unwrap().status(), 200);
+    assert_eq!(within(near.0.read_chunk()).await, Err(StreamError::Reset(ErrorCode::CONNECT_ERROR)));
+    other.1.write_chunk(b"still here"[..].into()).await.unwrap();
+    assert_eq!(within(other.0.response()).await.unwrap().status(), 200);
+    assert_eq!(within(other.0.read_chunk()).await.unwrap().unwrap(), &b"still here"[..]);
 }
 
 #[tokio::test]
