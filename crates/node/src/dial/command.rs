@@ -2,6 +2,7 @@
 //! standard error belongs to the user of ssh.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hbone_tunnel::{Authority, Identity, Peer, SpiffeId};
 
@@ -27,8 +28,8 @@ pub fn dial(ask: &Dial) -> Result<Exit, Failure> {
         }
     };
     runtime::block_on(async move {
-        let stream = connect(&target).await?;
-        join(stream).await?;
+        let (stream, connection) = connect(&target).await?;
+        join(stream, connection, target.limits.drain_deadline.max(FAREWELL)).await?;
         Ok(Exit::Success)
     })
 }
@@ -83,3 +84,6 @@ where
         Failure::new(Exit::Usage, format!("{what} `{}`: {error}", text.escape_debug()))
     })
 }
+
+/// For the connection to end once everything has left, whatever the configuration says of drains.
+const FAREWELL: Duration = Duration::from_secs(15);

@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hbone_conn::{Request, Side, Stream, Tls, TlsError, establish};
+use hbone_conn::{ConnectionError, Request, Side, Stream, Tls, TlsError, establish};
 use hbone_tunnel::{Authority, Class, Host, Identity, Peer, PeerFault, TunnelError, probe};
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::config::Limits;
@@ -25,7 +26,7 @@ pub(super) struct Target {
 }
 
 /// Opens the tunnel; it stands when this returns.
-pub(super) async fn connect(target: &Target) -> Result<Stream, Failure> {
+pub(super) async fn connect(target: &Target) -> Result<(Stream, JoinHandle<ConnectionError>), Failure> {
     let peer = || target.peer.address.clone();
     let after = target.limits.setup_timeout;
     let opened = timeout(after, open(target)).await;
@@ -34,7 +35,7 @@ pub(super) async fn connect(target: &Target) -> Result<Stream, Failure> {
         .map_err(|error| failure(&error))
 }
 
-async fn open(target: &Target) -> Result<Stream, TunnelError> {
+async fn open(target: &Target) -> Result<(Stream, JoinHandle<ConnectionError>), TunnelError> {
     let (limits, at) = (&target.limits, &target.peer.address);
     let after = limits.dial_timeout;
     let dialled = timeout(after, tcp(at)).await;
@@ -49,7 +50,7 @@ async fn open(target: &Target) -> Result<Stream, TunnelError> {
     let tls = tls.map_err(|error| tls_error(error, at))?;
     let (handle, incoming, driver) = establish(Side::Client, tls, settings::connection(limits));
     drop(incoming);
-    tokio::spawn(driver);
+    let connection = tokio::spawn(driver);
     match timeout(after, handle.ready()).await {
         Err(_) => return Err(late()),
         Ok(Err(_)) => return Err(judged(target).await),
@@ -65,7 +66,7 @@ async fn open(target: &Target) -> Result<Stream, TunnelError> {
     let response = response.map_err(|error| TunnelError::Stream { peer: at.clone(), error })?;
     let status = response.status();
     if status == 200 {
-        return Ok(stream);
+        return Ok((stream, connection));
     }
     Err(TunnelError::Rejected { peer: at.clone(), destination: target.destination.clone(), status })
 }
