@@ -56,7 +56,7 @@ impl Schedule {
             return None;
         }
         if self.favoured < FAVOURED || self.busy.is_empty() {
-            self.favoured += 1;
+            self.favoured = self.favoured.saturating_add(1);
             if let Some(key) = self.fresh.pop_front() {
                 return Some(key);
             }

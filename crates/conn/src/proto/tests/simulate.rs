@@ -16,7 +16,7 @@ use crate::proto::{
 };
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
-const OPERATIONS: usize = 500;
+const OPERATIONS: usize = 300;
 
 /// One direction; which one is the index of its sender.
 #[derive(Default)]
