@@ -55,17 +55,18 @@ impl Handle {
         .await
     }
 
-    /// Measures a round trip by PING.
+    /// Measures a round trip by PING. An answer to a later PING serves too. A peer that is not silent and yet
+    /// answers none is waited for until the connection ends: whoever cannot wait puts a limit on it.
     ///
     /// # Errors
     /// Why the connection ended before the answer.
     pub async fn ping(&self) -> Result<Duration, ConnectionError> {
-        let answer = self.shared.with(|state, _| {
+        let answer = self.shared.with(|state, effects| {
             if let Some(error) = &state.closed {
                 return Err(error.clone());
             }
             let (sender, answer) = oneshot::channel();
-            state.pings.retain(|(_, waiting)| !waiting.is_closed());
+            state.forget_pings(effects);
             // With too many on the way already, the answer to the last of them serves.
             let id = state.conn.ping().unwrap_or(state.last_ping);
             state.last_ping = id;

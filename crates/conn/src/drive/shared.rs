@@ -127,6 +127,8 @@ pub(super) struct Effects {
     driver: Option<Waker>,
     wakers: Vec<Waker>,
     pongs: Vec<(oneshot::Sender<Duration>, Duration)>,
+    /// No PONG comes for them any more: dropping them wakes who waits.
+    unanswered: Vec<(u64, oneshot::Sender<Duration>)>,
     /// Wakers that were replaced: dropping one may run foreign code.
     retired: [Option<Waker>; 3],
     changed: bool,
@@ -168,6 +170,7 @@ impl Effects {
             // One who no longer waits for the answer is no error.
             let _ = sender.send(rtt);
         }
+        self.unanswered.clear();
         if std::mem::take(&mut self.changed) {
             shared.changed.notify_waiters();
         }
@@ -268,7 +271,8 @@ impl State {
             }
             Event::Openable => self.call_next_opener(effects),
             Event::Pong { id, rtt } => {
-                let answered = self.pings.extract_if(.., |(ping, _)| *ping == id);
+                // The answer to a later one serves for those that the peer has passed over.
+                let answered = self.pings.extract_if(.., |(ping, _)| *ping <= id);
                 effects.pongs.extend(answered.map(|(_, sender)| (sender, rtt)));
             }
             Event::Established => {
@@ -285,6 +289,11 @@ impl State {
         }
     }
 
+    /// Forgets the PINGs for whose answer nobody waits any longer.
+    pub(super) fn forget_pings(&mut self, effects: &mut Effects) {
+        effects.unanswered.extend(self.pings.extract_if(.., |(_, waiting)| waiting.is_closed()));
+    }
+
     /// The connection has ended: nobody waits any longer.
     fn close(&mut self, error: ConnectionError, effects: &mut Effects) {
         self.closed = Some(error);
@@ -297,7 +306,7 @@ impl State {
             effects.wake(opener.waker.take());
         }
         effects.wake(self.acceptor.take());
-        self.pings.clear();
+        effects.unanswered.append(&mut self.pings);
     }
 
     /// Wakes the first of those who wait in `open`.
