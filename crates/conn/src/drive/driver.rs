@@ -31,9 +31,14 @@ const TURN: usize = 1024;
 const SILENCE: Duration = Duration::from_secs(1);
 /// The last flight may take that long without any progress.
 const LAST_FLIGHT: Duration = Duration::from_secs(10);
-/// Once our direction is shut, the peer has that long to take what is in flight and to shut its own. Closing a
-/// socket with unread input would reset it, and the peer would lose our GOAWAY.
-const LINGER: Duration = Duration::from_secs(2);
+/// And that long in all, however it progresses.
+const LAST_FLIGHT_IN_ALL: Duration = Duration::from_secs(30);
+/// Once our direction is shut, the peer may be silent for that long before it shuts its own. What we sent last
+/// may still be on its way: a socket that is closed with unread input, or that is gone when the peer's credit
+/// arrives, answers with a reset that destroys it.
+const LINGER: Duration = Duration::from_secs(30);
+/// And that long in all, whatever the peer sends.
+const LINGER_IN_ALL: Duration = Duration::from_secs(300);
 
 /// Makes a connection over `wire`. Nothing moves until the [`Driver`] is polled, in a task of a tokio runtime
 /// whose time is enabled.
@@ -81,16 +86,19 @@ pub struct Driver<W> {
 
 enum Phase {
     Running,
-    /// The engine is done with this result: what is left goes out until `until`.
+    /// The engine is done with this result: what is left goes out until `until`, which moves with every progress
+    /// and never past `end`.
     Flushing {
         result: ConnectionError,
         until: Instant,
-        left: usize,
+        end: Instant,
+        progress: (usize, u64),
     },
     /// Our direction is shut: waits for the peer's.
     Lingering {
         result: ConnectionError,
         until: Instant,
+        end: Instant,
     },
     Done(ConnectionError),
 }
@@ -239,10 +247,11 @@ impl<W: Wire> Driver<W> {
             if let Some(result) = ended {
                 return Visit::Ended(result.clone());
             }
-            *listening = state.conn.wants_read();
+            // A wire that was not asked for input while that was not wanted wakes nobody when it has some.
+            let resumed = !std::mem::replace(listening, state.conn.wants_read()) && *listening;
             // Who waits for this flight is told in the next turn.
             let told = blocked || out.is_empty() || !state.driver.is_awaited();
-            if silent && told && (blocked || !state.conn.wants_transmit()) {
+            if silent && told && !resumed && (blocked || !state.conn.wants_transmit()) {
                 let park = if blocked { Park::Blocked } else { Park::Idle };
                 return Visit::Parked(timer.park(state, park, cx, effects));
             }
@@ -274,28 +283,42 @@ impl<W: Wire> Driver<W> {
         if !self.writing {
             return Phase::Done(result);
         }
-        Phase::Flushing { result, until: clock::now() + LAST_FLIGHT, left: self.out.len() }
+        let now = clock::now();
+        Phase::Flushing {
+            result,
+            until: now + LAST_FLIGHT,
+            end: now + LAST_FLIGHT_IN_ALL,
+            progress: self.progress(),
+        }
+    }
+
+    /// What changes with every octet that the transport takes.
+    fn progress(&self) -> (usize, u64) {
+        (self.out.len(), self.wire.written())
     }
 
     /// Writes the last flight and shuts our direction.
     fn poll_last_flight(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
-        let flushed = self.poll_flush_all(cx);
-        let Phase::Flushing { result, until, left } = &mut self.phase else {
-            return Poll::Ready(Phase::Running);
-        };
-        let shut = match flushed {
+        let shut = match self.poll_flush_all(cx) {
             Poll::Ready(Ok(())) => self.wire.poll_shutdown(cx),
             unsent @ (Poll::Ready(_) | Poll::Pending) => unsent,
         };
+        let reached = self.progress();
+        let Phase::Flushing { result, until, end, progress } = &mut self.phase else {
+            return Poll::Ready(Phase::Running);
+        };
+        let now = clock::now();
         match shut {
-            Poll::Ready(Ok(())) if self.reading => {
-                Poll::Ready(Phase::Lingering { result: result.clone(), until: clock::now() + LINGER })
-            }
+            Poll::Ready(Ok(())) if self.reading => Poll::Ready(Phase::Lingering {
+                result: result.clone(),
+                until: now + LINGER,
+                end: now + LINGER_IN_ALL,
+            }),
             Poll::Ready(_) => Poll::Ready(Phase::Done(result.clone())),
             Poll::Pending => {
-                if self.out.len() < *left {
-                    *left = self.out.len();
-                    *until = clock::now() + LAST_FLIGHT;
+                if reached != *progress {
+                    *progress = reached;
+                    *until = (now + LAST_FLIGHT).min(*end);
                 }
                 self.timer.poll_until(cx, *until).map(|()| Phase::Done(result.clone()))
             }
@@ -323,15 +346,23 @@ impl<W: Wire> Driver<W> {
 
     /// Reads and drops what the peer still sends, until it shuts its direction too.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
-        let Phase::Lingering { result, until } = &self.phase else {
+        let Phase::Lingering { result, until, end } = &mut self.phase else {
             return Poll::Ready(Phase::Running);
         };
+        let mut budget = BUDGET;
         loop {
             match self.wire.poll_fill(cx) {
-                Poll::Ready(Ok(Fill::Data(_))) => {
-                    if clock::now() >= *until {
+                Poll::Ready(Ok(Fill::Data(data))) => {
+                    let now = clock::now();
+                    if now >= *end {
                         return Poll::Ready(Phase::Done(result.clone()));
                     }
+                    *until = (now + LINGER).min(*end);
+                    let Some(rest) = budget.checked_sub(data.len() + TURN) else {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    };
+                    budget = rest;
                 }
                 Poll::Ready(_) => return Poll::Ready(Phase::Done(result.clone())),
                 Poll::Pending => {
@@ -387,14 +418,15 @@ impl Timer {
         due
     }
 
-    /// Whether `due` has come; else the timer will fire then or before.
+    /// Whether the timer has fired; else it will at `due` or before. A timer that has fired is always noticed
+    /// here, without a deadline too: others must not take it for one that is still to fire.
     fn poll_due(&mut self, cx: &mut Context<'_>, due: Option<Instant>) -> bool {
-        let Some(due) = due else { return false };
-        match self.armed {
-            Some(armed) if armed <= due => {}
-            Some(_) | None => self.arm(due),
+        if let Some(due) = due
+            && self.armed.is_none_or(|armed| due < armed)
+        {
+            self.arm(due);
         }
-        self.poll_fired(cx)
+        self.armed.is_some() && self.poll_fired(cx)
     }
 
     fn poll_until(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {

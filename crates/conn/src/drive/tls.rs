@@ -35,6 +35,8 @@ pub struct Tls<T> {
     failure: Option<io::Error>,
     peer_closed: bool,
     unflushed: bool,
+    /// Sealed octets that the transport has taken.
+    written: u64,
     /// Nothing was read since the handshake.
     fresh: bool,
 }
@@ -58,6 +60,7 @@ impl<T> Tls<T> {
             failure: None,
             peer_closed: false,
             unflushed: false,
+            written: 0,
             fresh: true,
         }
     }
@@ -157,7 +160,10 @@ impl<T: AsyncWrite + Unpin> Tls<T> {
         while self.session.wants_write() {
             match self.session.write_tls(&mut Socket { io: &mut self.io, cx }) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(_) => self.unflushed = true,
+                Ok(taken) => {
+                    self.unflushed = true;
+                    self.written += taken as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -222,6 +228,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Tls<T> {
         self.session.send_close_notify();
         ready!(self.poll_write_sealed(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn written(&self) -> u64 {
+        self.written
     }
 
     fn release_buffers(&mut self) {

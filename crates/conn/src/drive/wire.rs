@@ -38,6 +38,12 @@ pub trait Wire: Send + Unpin + 'static {
     /// The transport's own.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Octets that the transport has taken so far, in any unit that grows with them. A layer that takes `out` before
+    /// its transport does, such as TLS, tells by it that the last flight still moves.
+    fn written(&self) -> u64 {
+        0
+    }
+
     /// The connection has been silent for a while: buffers may go.
     fn release_buffers(&mut self) {}
 }

@@ -184,5 +184,6 @@ async fn a_peer_that_does_not_speak_http2_ends_the_connection() {
     far.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     assert!(matches!(client.handle.ready().await, Err(ConnectionError::Protocol(_))));
     assert!(matches!(stream.response().await, Err(StreamError::Connection(ConnectionError::Protocol(_)))));
+    drop(far);
     assert!(matches!(client.driver.await.unwrap(), ConnectionError::Protocol(_)));
 }

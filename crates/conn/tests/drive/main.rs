@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic, also in its helpers")]
 
+mod endings;
 mod failures;
 mod flushing;
 mod lifecycle;
@@ -9,4 +10,5 @@ mod streams;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod wakes;
 mod wires;
