@@ -20,6 +20,7 @@ impl State {
         if self.is_open() {
             self.check_places();
             self.check_credit();
+            self.check_memory();
             self.check_waiters();
         }
         assert!(self.control.len() <= REPLIES_END + 500, "{} frames of control wait", self.control.len());
@@ -41,6 +42,7 @@ impl State {
     }
 
     fn check_counters(&self) {
+        assert_eq!(self.streams.known(), self.streams.len(), "identifiers outlive their slots");
         for side in [Side::Client, Side::Server] {
             let counted = |stream: &&Stream| stream.active && stream.key.id().initiator() == side;
             assert_eq!(self.streams.active(side), self.streams.iter().filter(counted).count());
@@ -84,6 +86,16 @@ impl State {
             if stream.recv.state == RecvState::Open && stream.recv.window.update_due() {
                 assert_eq!(times, 1, "{:?} has credit that nobody announces", stream.key);
             }
+        }
+    }
+
+    /// What the windows have grown by and who holds slices of inputs is known as a whole.
+    fn check_memory(&self) {
+        let grown: u32 = self.streams.iter().map(|stream| stream.recv.window.grown()).sum();
+        assert_eq!(self.window_growth, grown, "growth of the windows");
+        for stream in self.streams.iter().filter(|stream| stream.recv.holds_slices) {
+            let times = self.holders.iter().filter(|key| **key == stream.key).count();
+            assert_eq!(times, 1, "{:?} holds slices", stream.key);
         }
     }
 

@@ -167,6 +167,12 @@ impl Streams {
         self.slots.len()
     }
 
+    /// Identifiers in the map: as many as slots.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.ids.len()
+    }
+
     pub(super) fn keys(&self) -> Vec<StreamKey> {
         self.slots.iter().map(|(_, stream)| stream.key).collect()
     }
