@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::authority::{Authority, Host, HostName};
 use crate::identity::{SCHEME, SpiffeError, SpiffeId, TrustDomain, check_segment};
-use crate::network::{Network, embedded};
+use crate::network::{Network, canonical, embedded};
 
 /// Callers that a rule is for. Every one of them has an identity.
 ///
@@ -104,6 +104,20 @@ struct Ports {
 }
 
 impl Target {
+    /// Whether a destination, as it is written, is one of these: for routes. A network holds addresses only; no
+    /// name is resolved.
+    pub fn matches(&self, destination: &Authority) -> bool {
+        self.ports.contain(destination.port())
+            && match &self.hosts {
+                Hosts::Network(network) => {
+                    destination.address().is_some_and(|address| network.contains(canonical(address.ip())))
+                }
+                hosts @ (Hosts::Any | Hosts::Name(_) | Hosts::Below(_)) => {
+                    hosts.match_name(destination.host())
+                }
+            }
+    }
+
     /// Whether an allow rule with this target matches. While the address is not known, a network may match.
     pub(crate) fn allows(&self, authority: &Authority, address: Option<IpAddr>) -> bool {
         self.ports.contain(authority.port())
@@ -118,7 +132,7 @@ impl Target {
         self.ports.contain(authority.port())
             && match &self.hosts {
                 Hosts::Network(network) => address.is_some_and(|ip| {
-                    network.contains(ip) || embedded(ip).is_some_and(|v4| network.contains(IpAddr::V4(v4)))
+                    network.contains(ip) || embedded(ip).any(|v4| network.contains(IpAddr::V4(v4)))
                 }),
                 hosts @ (Hosts::Any | Hosts::Name(_) | Hosts::Below(_)) => hosts.match_name(authority.host()),
             }
@@ -340,5 +354,22 @@ mod tests {
         assert!(allows("*.example", "a.example:1") && allows("*.example", "b.a.example:1"));
         assert!(!allows("*.example", "example:1") && !allows("*.example", "aexample:1"));
         assert!(!allows("*.example", "a.example.evil:1") && !allows("db.example", "x.db.example:1"));
+    }
+
+    #[test]
+    fn a_target_of_a_route_matches_what_is_written_and_resolves_nothing() {
+        for (target, authority, expected) in [
+            ("*:443", "a.example:443", true),
+            ("*:443", "10.0.0.1:80", false),
+            ("10.0.0.0/8", "10.1.2.3:80", true),
+            ("10.0.0.0/8", "[::ffff:10.1.2.3]:80", true),
+            ("10.0.0.0/8", "a.example:80", false),
+            ("*.example", "a.example:80", true),
+            ("db.example:5432", "db.example:5432", true),
+            ("db.example:5432", "db.example:5433", false),
+        ] {
+            let matches = target.parse::<Target>().unwrap().matches(&authority.parse().unwrap());
+            assert_eq!(matches, expected, "{target} {authority}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Networks (CIDR) and the classes of addresses that no tunnel reaches by accident.
 //!
-//! Called by the policy. An address may carry an IPv4 address inside (v4-mapped, 6to4, NAT64, v4-compatible):
+//! Called by the policy. An address may carry IPv4 addresses inside (v4-mapped, 6to4, Teredo, NAT64 and others):
 //! what is protected stays protected in each of these forms. Decides nothing by itself.
 
 use std::fmt;
@@ -149,12 +149,15 @@ pub(crate) fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
-/// The IPv4 address that an IPv6 address carries, if it is of a form that may lead there.
-pub(crate) fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
-    let IpAddr::V6(v6) = address else { return None };
-    forms(address).iter().find_map(|form| match form {
+/// The IPv4 addresses that an IPv6 address carries, if it is of a form that may lead there.
+pub(crate) fn embedded(address: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
+    let bits = bits(address);
+    forms(address).into_iter().filter_map(move |form| match form {
         Form::Plain => None,
-        Form::Inside { at, .. } => Some(Ipv4Addr::from_bits(low_word(v6.to_bits() >> (96 - u32::from(*at))))),
+        Form::Inside { at, inverted, .. } => {
+            let word = low_word(bits >> (96 - u32::from(at)));
+            Some(Ipv4Addr::from_bits(if inverted { !word } else { word }))
+        }
     })
 }
 
@@ -162,16 +165,18 @@ pub(crate) fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
 enum Form {
     /// As they stand.
     Plain,
-    /// An IPv4 network inside an IPv6 one, from bit `at` on.
-    Inside { prefix: Ipv6Addr, at: u8 },
+    /// An IPv4 network inside an IPv6 one, from bit `at` on; with its bits inverted, as Teredo hides it.
+    Inside { prefix: Ipv6Addr, at: u8, inverted: bool },
 }
 
 impl Form {
     fn place(&self, network: Network) -> Option<Network> {
         match (self, network.address) {
             (Self::Plain, _) => Some(network),
-            (Self::Inside { prefix, at }, IpAddr::V4(v4)) => {
-                let bits = prefix.to_bits() | (u128::from(v4.to_bits()) << (96 - u32::from(*at)));
+            (Self::Inside { prefix, at, inverted }, IpAddr::V4(v4)) => {
+                let word = u128::from(if *inverted { !v4.to_bits() } else { v4.to_bits() });
+                let word = word & mask(network.prefix, 32);
+                let bits = prefix.to_bits() | (word << (96 - u32::from(*at)));
                 Some(Network { address: IpAddr::V6(Ipv6Addr::from_bits(bits)), prefix: at + network.prefix })
             }
             (Self::Inside { .. }, IpAddr::V6(_)) => None,
@@ -182,24 +187,28 @@ impl Form {
 fn forms(address: IpAddr) -> Vec<Form> {
     let mut forms = vec![Form::Plain];
     if let IpAddr::V6(v6) = address {
-        for (prefix, at, length) in CARRIERS {
+        for (prefix, at, length, inverted) in CARRIERS {
             if Network::new(IpAddr::V6(prefix), length).is_ok_and(|network| network.contains(address)) {
                 // NAT64's local prefix leaves the bits between to the operator: keep those of the address.
                 let kept = v6.to_bits() & mask(at, 128);
-                forms.push(Form::Inside { prefix: Ipv6Addr::from_bits(kept), at });
+                forms.push(Form::Inside { prefix: Ipv6Addr::from_bits(kept), at, inverted });
             }
         }
     }
     forms
 }
 
-/// IPv6 prefixes that carry an IPv4 address: the prefix, the bit where it starts, the prefix's length.
-const CARRIERS: [(Ipv6Addr, u8, u8); 5] = [
-    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, 96), // v4-mapped, RFC 4291 2.5.5.2
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, 16), // 6to4, RFC 3056
-    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96, 96), // NAT64, RFC 6052
-    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 96, 48), // NAT64 for local use, RFC 8215
-    (Ipv6Addr::UNSPECIFIED, 96, 96),                      // v4-compatible, RFC 4291 2.5.5.1
+/// IPv6 prefixes that carry an IPv4 address: the prefix, the bit where it starts, the prefix's length, and
+/// whether its bits are inverted.
+const CARRIERS: [(Ipv6Addr, u8, u8, bool); 8] = [
+    (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96, 96, false), // v4-mapped, RFC 4291 2.5.5.2
+    (Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, 0, 0), 96, 96, false), // v4-translated, RFC 2765 2.1
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, 16, false), // 6to4, RFC 3056
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32, 32, false), // Teredo's server, RFC 4380 4
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 96, 32, true),  // Teredo's client, RFC 4380 4
+    (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96, 96, false), // NAT64, RFC 6052
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 96, 48, false), // NAT64 for local use, RFC 8215
+    (Ipv6Addr::UNSPECIFIED, 96, 96, false),                      // v4-compatible, RFC 4291 2.5.5.1
 ];
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Network {
@@ -211,15 +220,18 @@ const fn v6(segments: [u16; 8], prefix: u8) -> Network {
     Network { address: IpAddr::V6(Ipv6Addr::new(a, b, c, d, e, f, g, h)), prefix }
 }
 
-const PROTECTED: [(AddressClass, Network); 15] = [
+const PROTECTED: [(AddressClass, Network); 18] = [
     (AddressClass::Loopback, v4(127, 0, 0, 0, 8)),
     (AddressClass::Loopback, v6([0, 0, 0, 0, 0, 0, 0, 1], 128)),
     (AddressClass::Metadata, v4(169, 254, 169, 254, 32)), // AWS, Azure, Google, OpenStack and most others
     (AddressClass::Metadata, v4(169, 254, 170, 2, 32)),   // AWS, credentials of containers
+    (AddressClass::Metadata, v4(169, 254, 170, 23, 32)),  // AWS, credentials of pods
     (AddressClass::Metadata, v4(100, 100, 100, 200, 32)), // Alibaba
     (AddressClass::Metadata, v4(168, 63, 129, 16, 32)),   // Azure's wire server
     (AddressClass::Metadata, v4(192, 0, 0, 192, 32)),     // Oracle
     (AddressClass::Metadata, v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128)), // AWS
+    (AddressClass::Metadata, v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23], 128)), // AWS, credentials of pods
+    (AddressClass::Metadata, v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128)), // Google
     (AddressClass::LinkLocal, v4(169, 254, 0, 0, 16)),
     (AddressClass::LinkLocal, v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10)),
     (AddressClass::Multicast, v4(224, 0, 0, 0, 4)),
@@ -304,6 +316,15 @@ mod tests {
             ("64:ff9b::a9fe:a9fe", AddressClass::Metadata),
             ("2002:a9fe:a9fe::1", AddressClass::Metadata),
             ("fd00:ec2::254", AddressClass::Metadata),
+            ("fd00:ec2::23", AddressClass::Metadata),
+            ("fd20:ce::254", AddressClass::Metadata),
+            ("169.254.170.2", AddressClass::Metadata),
+            ("169.254.170.23", AddressClass::Metadata),
+            ("::ffff:0:169.254.169.254", AddressClass::Metadata),
+            ("::ffff:0:127.0.0.1", AddressClass::Loopback),
+            ("2001:0:a9fe:a9fe::1", AddressClass::Metadata),
+            ("2001:0:808:808::5601:5601", AddressClass::Metadata),
+            ("2001:0:808:808:0:1:80ff:fffe", AddressClass::Loopback),
             ("169.254.1.1", AddressClass::LinkLocal),
             ("fe80::1", AddressClass::LinkLocal),
             ("febf::1", AddressClass::LinkLocal),
@@ -318,7 +339,17 @@ mod tests {
         ] {
             assert_eq!(class(text), Some(expected), "{text}");
         }
-        for text in ["10.0.0.1", "8.8.8.8", "2001:db8::1", "64:ff9b::10.0.0.1", "2002:a00:1::1", "fec0::1"] {
+        for text in [
+            "10.0.0.1",
+            "8.8.8.8",
+            "2001:db8::1",
+            "64:ff9b::10.0.0.1",
+            "2002:a00:1::1",
+            "fec0::1",
+            "2001:0:808:808::f5ff:fffe",
+            "::ffff:0:10.0.0.1",
+            "fd20:ce::255",
+        ] {
             assert_eq!(class(text), None, "{text}");
         }
     }
@@ -326,13 +357,16 @@ mod tests {
     #[test]
     fn t01_the_carried_address_is_found() {
         for (text, carried) in [
-            ("2002:a00:1::7", Some("10.0.0.1")),
-            ("64:ff9b::10.0.0.1", Some("10.0.0.1")),
-            ("::ffff:10.0.0.1", Some("10.0.0.1")),
-            ("2001:db8::1", None),
-            ("10.0.0.1", None),
+            ("2002:a00:1::7", "10.0.0.1"),
+            ("64:ff9b::10.0.0.1", "10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("::ffff:0:10.0.0.1", "10.0.0.1"),
+            ("2001:0:808:808::f5ff:fffe", "8.8.8.8 10.0.0.1"),
+            ("2001:db8::1", ""),
+            ("10.0.0.1", ""),
         ] {
-            assert_eq!(embedded(ip(text)).map(|v4| v4.to_string()).as_deref(), carried, "{text}");
+            let found: Vec<_> = embedded(ip(text)).map(|v4| v4.to_string()).collect();
+            assert_eq!(found.join(" "), carried, "{text}");
         }
     }
 }
