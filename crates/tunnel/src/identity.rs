@@ -158,8 +158,8 @@ impl fmt::Display for SpiffeError {
 
 impl std::error::Error for SpiffeError {}
 
-/// Takes the identity out of a leaf certificate (DER): exactly one URI among its alternative names, and that
-/// one a valid [`SpiffeId`]. Proves nothing about the chain.
+/// Takes the identity out of a leaf certificate (DER): exactly one URI among its alternative names, that one a
+/// valid [`SpiffeId`], and all of the names readable. Proves nothing about the chain.
 ///
 /// # Errors
 /// What is wrong with the certificate.
@@ -181,6 +181,10 @@ pub fn leaf_identity(der: &[u8]) -> Result<SpiffeId, LeafError> {
     // Also refuses the extension twice.
     let names = certificate.subject_alternative_name().map_err(|_| LeafError::NotX509)?;
     let names = names.map_or(&[][..], |extension| &extension.value.general_names[..]);
+    // Others might read a second identity in what this parser cannot read.
+    if names.iter().any(|name| matches!(name, GeneralName::Invalid(..))) {
+        return Err(LeafError::AlternativeName);
+    }
     let mut uris = names.iter().filter_map(|name| match name {
         GeneralName::URI(uri) => Some(*uri),
         GeneralName::OtherName(..)
@@ -207,6 +211,8 @@ pub enum LeafError {
     NotX509,
     /// A certificate of an authority: it may sign others and must not be a leaf.
     Authority,
+    /// An alternative name cannot be read.
+    AlternativeName,
     /// No URI among the alternative names.
     NoIdentity,
     /// More than one URI among the alternative names.
@@ -220,6 +226,7 @@ impl fmt::Display for LeafError {
         match self {
             Self::NotX509 => f.write_str("not an X.509 certificate"),
             Self::Authority => f.write_str("the leaf is a certificate of an authority"),
+            Self::AlternativeName => f.write_str("an alternative name of the certificate is malformed"),
             Self::NoIdentity => f.write_str("the certificate carries no SPIFFE identity"),
             Self::TwoIdentities => f.write_str("the certificate carries more than one identity"),
             Self::Identity(error) => write!(f, "the certificate's identity is malformed: {error}"),
@@ -256,7 +263,7 @@ const MAX_TRUST_DOMAIN: usize = 255;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, SanType};
+    use rcgen::{BasicConstraints, CertificateParams, CustomExtension, IsCa, KeyPair, SanType};
 
     fn leaf(uris: &[&str], is_ca: IsCa) -> Vec<u8> {
         let mut params = CertificateParams::default();
@@ -344,6 +351,25 @@ mod tests {
         assert_eq!(leaf_identity(&mixed), Err(LeafError::TwoIdentities));
         let other = leaf(&["https://example.org/"], IsCa::NoCa);
         assert_eq!(leaf_identity(&other), Err(LeafError::Identity(SpiffeError::Scheme)));
+    }
+
+    #[test]
+    fn t05_a_leaf_with_an_alternative_name_that_cannot_be_read_is_refused() {
+        let alice = b"spiffe://td/ns/a/sa/alice";
+        let entry = |tag: u8, value: &[u8]| [&[tag, u8::try_from(value.len()).unwrap()], value].concat();
+        let of = |names: Vec<u8>| {
+            let mut params = CertificateParams::default();
+            let names = CustomExtension::from_oid_content(&[2, 5, 29, 17], entry(0x30, &names));
+            params.custom_extensions = vec![names];
+            leaf_identity(params.self_signed(&KeyPair::generate().unwrap()).unwrap().der())
+        };
+        assert_eq!(of(entry(0x86, alice)).unwrap().as_str().as_bytes(), alice);
+        // A URI that is not UTF-8, a directory name that is none, and a kind that does not exist.
+        for second in [entry(0x86, b"spiffe://td/ns/a/sa/b\xff"), entry(0xa4, b"\xff"), entry(0x89, b"x")] {
+            assert_eq!(of([entry(0x86, alice), second].concat()), Err(LeafError::AlternativeName));
+        }
+        // What is cut off spoils the whole extension.
+        assert_eq!(of([&entry(0x86, alice)[..], &[0x86, 9, b'x']].concat()), Err(LeafError::NotX509));
     }
 
     #[test]
