@@ -166,7 +166,7 @@ impl TunnelError {
             Self::Identity(_) => Class::Usage,
             Self::PeerCertificate { .. } | Self::OwnCertificate { .. } => Class::Refused,
             Self::Rejected { status: 401 | 403 | 407, .. } => Class::Refused,
-            Self::Rejected { status: 502..=504, .. }
+            Self::Rejected { status: 429 | 502..=504, .. }
             | Self::Unresolvable { .. }
             | Self::Dial { .. }
             | Self::DialTimeout { .. }
@@ -220,11 +220,19 @@ impl fmt::Display for TunnelError {
                 Some(advice) => write!(f, "{peer} does not trust us: {advice}"),
                 None => write!(f, "{peer} ended the handshake with alert {alert:?}; see its log"),
             },
-            Self::Tls { peer, error } => write!(f, "TLS with {peer} failed: {error}"),
+            Self::Tls { peer, error } => write!(
+                f,
+                "TLS with {peer} failed: {error}; check that an HBONE node listens there, and see its log"
+            ),
             Self::Connection { peer, error } => {
-                write!(f, "the connection to {peer} ended before the tunnel stood: {error}")
+                write!(
+                    f,
+                    "the connection to {peer} ended before the tunnel stood: {error}; try again, or see its log"
+                )
             }
-            Self::Open { peer, error } => write!(f, "{peer} takes no tunnel: {error}"),
+            Self::Open { peer, error } => {
+                write!(f, "{peer} takes no tunnel: {error}; try again, or see its log for the reason")
+            }
             Self::Stream { peer, error } => {
                 write!(f, "{peer} dropped the tunnel before answering: {error}; see its log")
             }
@@ -232,12 +240,14 @@ impl fmt::Display for TunnelError {
             Self::SetupTimeout { peer, after } => {
                 write!(f, "the tunnel through {peer} did not stand within {after:?}; check both nodes' load")
             }
-            Self::ClientGone => f.write_str("the local client went away before the tunnel stood"),
+            Self::ClientGone => {
+                f.write_str("the local client went away before the tunnel stood; check its time limit")
+            }
             Self::TooManyTunnels { limit } => {
                 write!(f, "all {limit} tunnels of this listener are in use; raise the limit or find the leak")
             }
             Self::OutOfSockets => f.write_str("no more sockets; raise the limit of open files"),
-            Self::Draining => f.write_str("this node is shutting down"),
+            Self::Draining => f.write_str("this node is shutting down; try again once it is up"),
         }
     }
 }
@@ -280,9 +290,8 @@ fn write_rejected(
         400 => "it does not accept this as a destination; check the route",
         401 | 403 => "its policy does not allow our identity there; allow it in the policy of the far node",
         404 => "it knows no such destination; check the route",
-        429 | 503 => {
-            "it cannot reach the destination; check that the service runs where the far node can see it"
-        }
+        429 => "it has too many tunnels; try again later, or raise the limits of the far node",
+        503 => "it cannot reach the destination; check that the service runs where the far node can see it",
         502 | 504 => "it cannot reach the destination in time; check the service behind the far node",
         _ => "see its log for the reason",
     };
@@ -298,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_one_line_that_names_the_peer() {
+    fn every_text_is_one_line_that_names_the_peer_and_the_next_step() {
         let peer = at("node:15008");
         let (address, after) = ("10.0.0.1:15008".parse().unwrap(), Duration::from_secs(10));
         let destination = at("10.0.0.9:80");
@@ -312,13 +321,23 @@ mod tests {
             TunnelError::PeerCertificate { peer: peer.clone(), fault: PeerFault::UnknownAuthority },
             TunnelError::OwnCertificate { peer: peer.clone(), alert: AlertDescription::UnknownCA },
         ];
-        for status in [400, 401, 403, 404, 500, 503, 504] {
+        let tls = rustls::Error::General("odd".into());
+        errors.push(TunnelError::Tls { peer: peer.clone(), error: tls });
+        errors.push(TunnelError::Connection { peer: peer.clone(), error: ConnectionError::Eof });
+        errors.push(TunnelError::Open { peer: peer.clone(), error: OpenError::Draining });
+        errors.push(TunnelError::HandshakeClosed { peer: peer.clone() });
+        errors.push(TunnelError::SetupTimeout { peer: peer.clone(), after });
+        errors.push(TunnelError::Stream { peer: peer.clone(), error: StreamError::Goaway });
+        for status in [400, 401, 403, 404, 429, 500, 502, 503, 504] {
             let (peer, destination) = (peer.clone(), destination.clone());
             errors.push(TunnelError::Rejected { peer, destination, status });
         }
         for error in errors {
             let text = error.to_string();
             assert!(text.contains("node") && !text.contains('\n') && !text.contains("  "), "{text}");
+            let (_, next) = text.rsplit_once(';').or_else(|| text.rsplit_once(':')).unwrap();
+            let verbs = ["check", "see", "try", "start", "compare", "allow", "raise", "renew"];
+            assert!(verbs.iter().any(|verb| next.contains(verb)), "no next step: {text}");
         }
     }
 
@@ -329,6 +348,7 @@ mod tests {
             |status| TunnelError::Rejected { peer: peer.clone(), destination: destination.clone(), status };
         assert_eq!(rejected(403).class().exit_code(), 3);
         assert_eq!(rejected(503).class().exit_code(), 4);
+        assert_eq!(rejected(429).class().exit_code(), 4);
         assert_eq!(rejected(400).class().exit_code(), 1);
         assert_eq!(TunnelError::Identity(IdentityError::NoRoots).class().exit_code(), 2);
         assert_eq!(TunnelError::NotTls { peer: peer.clone() }.class().exit_code(), 4);

@@ -240,12 +240,19 @@ pub enum Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoIdentity => f.write_str("the caller has no identity"),
-            Self::Rule { rule } => write!(f, "rule '{rule}' denies it"),
-            Self::NoRule => f.write_str("no allow rule matches caller and destination"),
+            Self::NoIdentity => {
+                f.write_str("the caller has no identity; give it a certificate with a spiffe:// URI")
+            }
+            Self::Rule { rule } => {
+                write!(f, "rule '{rule}' denies it; except the caller there if it shall pass")
+            }
+            Self::NoRule => {
+                f.write_str("no allow rule matches caller and destination; add one that names both")
+            }
             Self::Default { trust_domain, namespace } => write!(
                 f,
-                "without allow rules only callers of trust domain {trust_domain}, namespace {namespace} may pass"
+                "without allow rules only callers of trust domain {trust_domain}, namespace {namespace} may pass; \
+                 add a rule that names the caller"
             ),
             Self::Protected { class } => {
                 write!(f, "the destination is protected ({class}): an allow rule must name its address")

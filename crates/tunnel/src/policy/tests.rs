@@ -191,3 +191,19 @@ fn t32_an_own_listener_is_opened_by_address_and_port_only() {
     }
     assert_eq!(ask(&["10.0.0.1:15008"]), allowed("loop"));
 }
+
+#[test]
+fn every_refusal_names_the_next_step() {
+    let (rule, class) = ("r".to_owned(), AddressClass::Loopback);
+    let (trust_domain, namespace) = ("td".to_owned(), "a".to_owned());
+    for (denial, step) in [
+        (Denial::NoIdentity, "give it a certificate"),
+        (Denial::Rule { rule }, "except the caller"),
+        (Denial::NoRule, "add one"),
+        (Denial::Default { trust_domain, namespace }, "add a rule"),
+        (Denial::Protected { class }, "must name its address"),
+    ] {
+        let text = denial.to_string();
+        assert!(text.contains(step) && !text.contains('\n') && !text.contains("  "), "{text}");
+    }
+}
