@@ -20,6 +20,7 @@ use crate::error::TunnelError;
 use crate::identity::{SpiffeId, leaf_identity};
 use crate::resolver::Resolve;
 use crate::route::Peer;
+use crate::single::ask;
 use crate::tls::Identity;
 use crate::verify::PeerFault;
 use crate::watched::{Verdict, Watched};
@@ -158,14 +159,7 @@ pub async fn probe(
     progress(Step::Ping { rtt: rtt.map_err(|error| TunnelError::Connection { peer: at.clone(), error })? });
     if let Some(destination) = destination {
         let request = Request::connect(&destination.to_string());
-        let opened = handle.open(request).await;
-        let mut stream = opened.map_err(|error| TunnelError::Open { peer: at.clone(), error })?;
-        let response = stream.response().await;
-        let response = response.map_err(|error| TunnelError::Stream { peer: at.clone(), error })?;
-        let status = response.status();
-        if status != 200 {
-            return Err(TunnelError::Rejected { peer: at.clone(), destination: destination.clone(), status });
-        }
+        ask(&handle, request, at, destination).await?;
         progress(Step::Tunnel);
     }
     handle.drain(Duration::ZERO);
