@@ -210,7 +210,7 @@ impl State {
 
     /// Whether the peer's replies are taken so slowly that reading on would only queue more.
     pub(super) fn replies_pile_up(&self) -> bool {
-        self.control.len() >= REPLIES_PAUSE
+        self.replies >= REPLIES_PAUSE
     }
 
     /// «idle» of RFC 9113 5.1: above every stream that its side has opened.
