@@ -49,7 +49,7 @@ pub(crate) fn tunnels(limits: &Limits) -> usize {
 }
 
 /// One HTTP/2 connection, of either side.
-pub(crate) fn connection(limits: &Limits) -> Config {
+fn connection(limits: &Limits) -> Config {
     let default = Config::default();
     Config {
         max_concurrent_streams: limits.served_streams.unwrap_or(default.max_concurrent_streams),

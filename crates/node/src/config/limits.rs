@@ -14,7 +14,7 @@ pub struct Limits {
     pub dial_timeout: Duration,
     /// How long TLS and the first SETTINGS may take (10 s).
     pub handshake_timeout: Duration,
-    /// How long a tunnel may take from its request to its answer (30 s).
+    /// How long a tunnel may take until its answer: dialling, handshake, and the notice of a dead link (60 s).
     pub setup_timeout: Duration,
     /// How long a tunnel may stay without an octet in either direction (1 h).
     pub idle_timeout: Duration,
@@ -45,7 +45,7 @@ impl Default for Limits {
         Self {
             dial_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
-            setup_timeout: Duration::from_secs(30),
+            setup_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(3600),
             half_closed_timeout: Duration::from_secs(300),
             pool_timeout: Duration::from_secs(300),

@@ -4,15 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hbone_tunnel::{Authority, Identity, Peer, SpiffeId};
+use hbone_tunnel::{Authority, Class, Identity, Peer, Single, SpiffeId, TunnelError, connect};
 
-use super::connect::{Target, connect};
 use super::stdio::join;
 use crate::certs::{self, Paths};
 use crate::cli::Dial;
 use crate::config::{self, Limits};
 use crate::exit::{Exit, Failure};
-use crate::{report, runtime};
+use crate::{report, runtime, settings};
+
+/// Where to, through whom, as whom.
+struct Target {
+    destination: Authority,
+    peer: Peer,
+    identity: Arc<Identity>,
+    baggage: Option<String>,
+    limits: Limits,
+}
 
 /// Dials and carries octets until both directions have ended.
 ///
@@ -28,8 +36,11 @@ pub fn dial(ask: &Dial) -> Result<Exit, Failure> {
         }
     };
     runtime::block_on(async move {
-        let (stream, connection) = connect(&target).await?;
-        join(stream, connection, target.limits.drain_deadline.max(FAREWELL)).await?;
+        let Target { destination, peer, identity, baggage, limits } = &target;
+        let (config, after) = (settings::connect(limits), limits.setup_timeout);
+        let opened = connect(identity, peer, destination, baggage.as_deref(), &config, after).await;
+        let Single { stream, connection, .. } = opened.map_err(|error| failure(&error))?;
+        join(stream, connection, limits.drain_deadline.max(FAREWELL)).await?;
         Ok(Exit::Success)
     })
 }
@@ -83,6 +94,16 @@ where
     text.parse().map_err(|error: T::Err| {
         Failure::new(Exit::Usage, format!("{what} `{}`: {error}", text.escape_debug()))
     })
+}
+
+fn failure(error: &TunnelError) -> Failure {
+    let exit = match error.class() {
+        Class::Runtime => Exit::Failure,
+        Class::Usage => Exit::Usage,
+        Class::Refused => Exit::Refused,
+        Class::Unreachable => Exit::Unreachable,
+    };
+    Failure::new(exit, error.to_string())
 }
 
 /// For the connection to end once everything has left, whatever the configuration says of drains.

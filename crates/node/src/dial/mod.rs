@@ -2,7 +2,6 @@
 //! `ssh -o ProxyCommand='hbone dial %h:%p -c FILE'` works.
 
 mod command;
-mod connect;
 mod stdio;
 
 pub use command::dial;
