@@ -357,19 +357,6 @@ fn dial_tells_a_broken_tunnel_from_an_end() {
 }
 
 #[test]
-fn f1_a_far_node_that_is_killed_leaves_a_reset_and_no_clean_end() {
-    let server = fake::serve(|mut stream| while stream.write_all(&[7; 4096]).is_ok() {});
-    let mut pair = Pair::start(&[server]);
-    let mut stream = pair.connect(0);
-    stream.read_exact(&mut [0; 1 << 16]).unwrap();
-    pair.bob.process().signal("KILL");
-    let mut rest = Vec::new();
-    let error = stream.read_to_end(&mut rest).expect_err("must be a reset");
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    assert!(rest.iter().all(|octet| *octet == 7), "other octets than were sent");
-}
-
-#[test]
 fn dial_works_with_flags_alone() {
     let server = fake::serve(|mut stream| stream.write_all(b"banner").unwrap());
     let pair = Pair::start(&[server]);
