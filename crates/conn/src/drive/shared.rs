@@ -5,10 +5,12 @@
 //! dropped, unlocked. The lock is never held across a system call or a cipher.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use slab::Slab;
 use tokio::sync::{Notify, oneshot};
 
 use crate::proto::{Connection, ConnectionError, Event, Request, Response, StreamError, StreamKey};
@@ -26,6 +28,8 @@ pub(super) struct State {
     pub(super) conn: Connection,
     /// By `StreamKey::index`.
     slots: Vec<Slot>,
+    /// Responses that were not taken yet: few, and their room is used again.
+    responses: Slab<Response>,
     pub(super) driver: DriverState,
     pub(super) incoming: VecDeque<(StreamKey, Request)>,
     pub(super) acceptor: Option<Waker>,
@@ -106,12 +110,13 @@ pub(super) struct Opener {
     pub(super) waker: Option<Waker>,
 }
 
-/// What a stream waits for: at most 64 octets.
+/// What a stream waits for: 48 octets.
 #[derive(Default)]
 struct Slot {
     reader: Option<Waker>,
     writer: Option<Waker>,
-    response: Option<Box<Response>>,
+    /// Its place in `State::responses`, and 1.
+    response: Option<NonZeroU32>,
     /// Owners of the stream: 1, or 2 after a split.
     owners: u8,
     answered: bool,
@@ -119,7 +124,7 @@ struct Slot {
     flight: u32,
 }
 
-const _: () = assert!(size_of::<Slot>() <= 64);
+const _: () = assert!(size_of::<Slot>() <= 48);
 
 /// What to do once the lock is released.
 #[derive(Default)]
@@ -185,6 +190,7 @@ impl Shared {
         let state = State {
             conn,
             slots: Vec::new(),
+            responses: Slab::new(),
             driver: DriverState::new(),
             incoming: VecDeque::new(),
             acceptor: None,
@@ -257,9 +263,10 @@ impl State {
             Event::Readable(key) => effects.wake(self.slot(key).reader.take()),
             Event::Writable(key) => effects.wake(self.slot(key).writer.take()),
             Event::Response { key, response, .. } => {
-                let slot = self.slot(key);
-                slot.response = Some(Box::new(response));
-                effects.wake(slot.reader.take());
+                if self.slot(key).owners > 0 {
+                    self.keep_response(key, response);
+                    effects.wake(self.slot(key).reader.take());
+                }
             }
             Event::Incoming { key, request, .. } => {
                 if self.accepting {
@@ -342,6 +349,7 @@ impl State {
             let gone = std::mem::take(slot);
             effects.retire(gone.reader);
             effects.retire(gone.writer);
+            self.pick_response(gone.response);
             self.conn.release(key);
         }
         self.leave();
@@ -431,17 +439,28 @@ impl State {
     /// The final response, once. `Ok(None)` while it is to come.
     pub(super) fn take_response(&mut self, key: StreamKey) -> Result<Option<Response>, StreamError> {
         let slot = self.slot(key);
-        if let Some(response) = slot.response.take() {
-            slot.answered = true;
-            return Ok(Some(*response));
-        }
         if slot.answered {
             return Err(StreamError::Finished);
+        }
+        let place = slot.response.take();
+        if let Some(response) = self.pick_response(place) {
+            self.slot(key).answered = true;
+            return Ok(Some(response));
         }
         match self.conn.stream_error(key) {
             Some(error) => Err(error),
             None => Ok(None),
         }
+    }
+
+    fn keep_response(&mut self, key: StreamKey, response: Response) {
+        let place = u32::try_from(self.responses.insert(response) + 1).ok().and_then(NonZeroU32::new);
+        let before = std::mem::replace(&mut self.slot(key).response, place);
+        self.pick_response(before);
+    }
+
+    fn pick_response(&mut self, place: Option<NonZeroU32>) -> Option<Response> {
+        self.responses.try_remove(place?.get() as usize - 1)
     }
 
     fn slot(&mut self, key: StreamKey) -> &mut Slot {
