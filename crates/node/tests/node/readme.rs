@@ -1,4 +1,5 @@
-//! The minute in the README works: its commands and its two configurations, with other ports.
+//! The minute in the README works: its commands and its two configurations, with other ports. What it shows of code
+//! is a file that is compiled.
 
 use std::io::Read;
 
@@ -44,4 +45,11 @@ fn the_minute_in_the_readme_works_as_it_is_written() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.ends_with("reached"), "{answer:?}");
+}
+
+#[test]
+fn the_code_in_the_readme_is_the_example_that_is_compiled() {
+    let readme = include_str!("../../../../README.md");
+    let example = include_str!("../../../conn/examples/echo.rs");
+    assert!(blocks(readme, "rust") == [example], "README.md and crates/conn/examples/echo.rs differ");
 }
