@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hbone_conn::{Config, ConnectionError, Driver, Handle, Request, Side, Timeout, Tls, TlsError, establish};
 use rustls::CipherSuite;
@@ -21,7 +21,7 @@ use crate::identity::{SpiffeId, leaf_identity};
 use crate::resolver::Resolve;
 use crate::route::Peer;
 use crate::single::ask;
-use crate::tls::Identity;
+use crate::tls::{Identity, validity};
 use crate::verify::PeerFault;
 use crate::watched::{Verdict, Watched};
 
@@ -69,6 +69,8 @@ pub(crate) struct Secured {
     pub(crate) handle: Handle,
     pub(crate) driver: Driver<Watched<Tls<TcpStream>>>,
     pub(crate) peer: SpiffeId,
+    /// The last second in which both certificates are valid.
+    pub(crate) not_after: SystemTime,
     verdict: Verdict,
 }
 
@@ -96,11 +98,13 @@ pub(crate) async fn secure(
     // The verifier has seen to it that there is one.
     let missing = || TunnelError::NotTls { peer: at.clone() };
     let who = leaf.and_then(|leaf| leaf_identity(leaf).ok()).ok_or_else(missing)?;
+    let theirs = leaf.and_then(|leaf| validity(leaf)).map(|(_, not_after)| not_after);
+    let not_after = identity.not_after().min(theirs.unwrap_or_else(|| identity.not_after()));
     progress(Step::Secured { peer: who.clone(), cipher: tls.cipher_suite() });
     let (wire, verdict) = Watched::new(tls);
     // The far node opens no streams towards us: `Incoming` goes at once.
     let (handle, _, driver) = establish(Side::Client, wire, config.connection.clone());
-    Ok(Secured { handle, driver, peer: who, verdict })
+    Ok(Secured { handle, driver, peer: who, not_after, verdict })
 }
 
 impl Secured {

@@ -26,7 +26,8 @@ pub struct Shutdown {
     counts: Arc<Counts>,
 }
 
-/// How many tunnels were live when the shutdown began, by how they ended.
+/// How many tunnels stood when the shutdown began, or came to stand after, by how they ended. What was refused
+/// is not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainReport {
     /// Tunnels that ended in peace.
@@ -116,10 +117,10 @@ impl Drain {
         }
     }
 
-    /// Counts one tunnel from now until the guard is dropped.
+    /// Counts one tunnel, or the attempt at one, from now until the guard is dropped.
     pub(crate) fn enter(&self) -> Live {
         self.counts.live.send_modify(|live| *live += 1);
-        Live { drain: self.clone(), clean: false }
+        Live { drain: self.clone(), stage: Stage::Asked }
     }
 }
 
@@ -127,13 +128,27 @@ impl Drain {
 #[derive(Debug)]
 pub(crate) struct Live {
     drain: Drain,
-    clean: bool,
+    stage: Stage,
+}
+
+/// How far a tunnel has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It may still be refused: then it was none, and the report does not know it.
+    Asked,
+    Stands,
+    Finished,
 }
 
 impl Live {
+    /// The tunnel was answered with 200.
+    pub(crate) const fn stands(&mut self) {
+        self.stage = Stage::Stands;
+    }
+
     /// The tunnel ended in peace.
     pub(crate) const fn finished(&mut self) {
-        self.clean = true;
+        self.stage = Stage::Finished;
     }
 }
 
@@ -141,8 +156,11 @@ impl Drop for Live {
     fn drop(&mut self) {
         let counts = &self.drain.counts;
         if self.drain.is_draining() {
-            let ended = if self.clean { &counts.finished } else { &counts.reset };
-            ended.fetch_add(1, Ordering::Relaxed);
+            match self.stage {
+                Stage::Asked => {}
+                Stage::Stands => drop(counts.reset.fetch_add(1, Ordering::Relaxed)),
+                Stage::Finished => drop(counts.finished.fetch_add(1, Ordering::Relaxed)),
+            }
         }
         counts.live.send_modify(|live| *live -= 1);
     }
@@ -190,13 +208,14 @@ mod tests {
     async fn f11_the_report_counts_what_was_live_at_the_start() {
         let (shutdown, drain) = drain();
         drain.enter().finished();
-        let (mut first, second) = (drain.enter(), drain.enter());
-        assert_eq!(shutdown.live(), 2);
+        let (mut first, mut second, refused) = (drain.enter(), drain.enter(), drain.enter());
+        second.stands();
+        assert_eq!(shutdown.live(), 3);
         shutdown.start(SECOND);
         first.finished();
         drop(first);
         assert!(timeout(Duration::from_millis(1), shutdown.finished()).await.is_err());
-        drop(second);
+        drop((second, refused));
         assert_eq!(shutdown.finished().await, DrainReport { finished: 1, reset: 1 });
     }
 }

@@ -6,25 +6,28 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hbone_conn::{Config, ErrorCode, Incoming, Side, Tls, TlsError, establish};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::doorway::{Doorway, Place};
 use crate::drain::Drain;
 use crate::escape::Escaped;
+use crate::expiry;
+use crate::hush::Hush;
 use crate::identity::{SpiffeId, leaf_identity};
 use crate::policy::Policy;
 use crate::relay::RelayLimits;
 use crate::resolver::{Resolve, SystemResolver};
 use crate::serve::Caller;
+use crate::share::{Held, Shares};
 use crate::sockets;
-use crate::tls::{Identity, IdentityError};
+use crate::tls::{Identity, IdentityError, validity};
 use crate::verify::PeerFault;
 
 /// What an inbound listener does. A snapshot: swapped as a whole by [`Inbound::replace`].
@@ -52,6 +55,14 @@ pub struct InboundConfig {
     pub connection: Config,
     /// How long a tunnel may be silent.
     pub relay: RelayLimits,
+    /// The longest that octets sent to the destination may stay unacknowledged, or its window shut:
+    /// TCP_USER_TIMEOUT. It also ends destinations that merely do not read for so long. `None` leaves it to the
+    /// system.
+    pub unacknowledged: Option<Duration>,
+    /// Connections of one identity; `None` is half of [`InboundLimits::connections`].
+    pub connections_per_identity: Option<usize>,
+    /// Tunnels of one identity; `None` is half of [`InboundLimits::tunnels`].
+    pub tunnels_per_identity: Option<usize>,
 }
 
 impl InboundConfig {
@@ -69,6 +80,9 @@ impl InboundConfig {
             resolver: Arc::new(SystemResolver),
             connection: Config::default(),
             relay: RelayLimits::default(),
+            unacknowledged: None,
+            connections_per_identity: None,
+            tunnels_per_identity: None,
         }
     }
 }
@@ -76,7 +90,8 @@ impl InboundConfig {
 /// Limits that hold for a listener's whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InboundLimits {
-    /// Connections whose caller is not authenticated yet; a newcomer turns out the oldest.
+    /// Connections whose caller is not authenticated yet; a newcomer turns out the oldest. Never more than a
+    /// quarter of the files that this process may open.
     pub unauthenticated: usize,
     /// Connections of authenticated callers.
     pub connections: usize,
@@ -109,9 +124,13 @@ impl Snapshot {
 #[derive(Clone, Debug)]
 pub struct Inbound {
     snapshot: Arc<watch::Sender<Arc<Snapshot>>>,
+    limits: InboundLimits,
     doorway: Doorway,
     connections: Arc<Semaphore>,
     tunnels: Arc<Semaphore>,
+    /// What each identity holds of the two.
+    held: [Shares; 2],
+    hush: Arc<Hush>,
 }
 
 impl Inbound {
@@ -124,9 +143,12 @@ impl Inbound {
         let permits = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         Ok(Self {
             snapshot: Arc::new(snapshot),
-            doorway: Doorway::new(limits.unauthenticated),
+            limits,
+            doorway: Doorway::new(limits.unauthenticated.min(sockets::descriptors() / 4)),
             connections: permits(limits.connections),
             tunnels: permits(limits.tunnels),
+            held: Default::default(),
+            hush: Arc::default(),
         })
     }
 
@@ -152,11 +174,15 @@ impl Inbound {
                     connections.spawn(async move { inbound.connection(tcp, from, place, drain).await });
                 }
                 Some(_) = connections.join_next() => {}
+                more = self.hush.summary() => self.tell_more(more),
                 _ = drain.started() => break,
             }
         }
         drop(listener);
         while connections.join_next().await.is_some() {}
+        if let Some(more) = self.hush.take() {
+            self.tell_more(more);
+        }
     }
 
     async fn connection(self, tcp: TcpStream, from: SocketAddr, mut place: Place, drain: Drain) {
@@ -171,22 +197,12 @@ impl Inbound {
         };
         drop(place);
         let admitted = shaken.and_then(|shaken| {
-            let slot = Arc::clone(&self.connections).try_acquire_owned();
-            Ok((shaken, slot.map_err(|_| Unwelcome::Full)?))
+            let slots = self.admit(&snapshot.config, &shaken.source)?;
+            Ok((shaken, slots))
         });
-        let ((tls, source), slot) = match admitted {
+        let (Shaken { tls, source, not_after }, slots) = match admitted {
             Ok(admitted) => admitted,
-            Err(reason) => {
-                let listener = snapshot.config.name.as_str();
-                let cause = reason.to_string();
-                let cause = Escaped::sentence(cause.as_bytes());
-                if reason.is_news() {
-                    tracing::warn!(target: TARGET, listener, client = %from, %cause, "no connection");
-                } else {
-                    tracing::debug!(target: TARGET, listener, client = %from, %cause, "no connection");
-                }
-                return;
-            }
+            Err(reason) => return self.turn_away(&snapshot.config.name, from, &reason),
         };
         tracing::debug!(target: TARGET, source = %source, client = %from, "a node has connected");
         let (handle, incoming, driver) = establish(Side::Server, tls, snapshot.config.connection.clone());
@@ -198,14 +214,51 @@ impl Inbound {
             handle.drain(Duration::ZERO);
             std::future::pending::<()>().await;
         };
+        let expire = async {
+            expiry::passed(not_after.min(snapshot.config.identity.not_after())).await;
+            if !drain.is_draining() {
+                tracing::debug!(target: TARGET, source = %source, "a certificate has ended: no new tunnels");
+                handle.drain(expiry::GRACE);
+            }
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
-            () = self.streams(incoming, Arc::new(source), from, &drain) => {}
+            () = self.streams(incoming, Arc::clone(&source), from, &drain) => {}
             () = say_goodbye => {}
+            () = expire => {}
         }
         // Its socket must be gone before its slot is free.
         drop(handle);
         let _ = driver.await;
-        drop(slot);
+        drop(slots);
+    }
+
+    /// A place among the connections, within the caller's share.
+    fn admit(
+        &self,
+        config: &InboundConfig,
+        source: &Arc<SpiffeId>,
+    ) -> Result<(Held, OwnedSemaphorePermit), Unwelcome> {
+        let share = config.connections_per_identity.unwrap_or_else(|| half(self.limits.connections));
+        let held = self.held[0].take(source, share);
+        let held = held.ok_or_else(|| Unwelcome::Greedy(Arc::clone(source), share))?;
+        let slot = Arc::clone(&self.connections).try_acquire_owned().map_err(|_| Unwelcome::Full)?;
+        Ok((held, slot))
+    }
+
+    fn turn_away(&self, listener: &str, from: SocketAddr, reason: &Unwelcome) {
+        let cause = reason.to_string();
+        let cause = Escaped::sentence(cause.as_bytes());
+        if reason.is_news() && self.hush.may_tell() {
+            tracing::warn!(target: TARGET, listener, client = %from, %cause, "no connection");
+        } else {
+            tracing::debug!(target: TARGET, listener, client = %from, %cause, "no connection");
+        }
+    }
+
+    fn tell_more(&self, more: u64) {
+        let listener = self.snapshot.borrow().config.name.clone();
+        tracing::warn!(target: TARGET, listener, more, "no connection for more callers");
     }
 
     /// Serves the streams of a connection until it has ended and all of them are done.
@@ -215,7 +268,7 @@ impl Inbound {
             tokio::select! {
                 next = incoming.accept() => {
                     let Some((request, mut stream)) = next else { break };
-                    let Ok(slot) = Arc::clone(&self.tunnels).try_acquire_owned() else {
+                    let Some(slots) = self.slots_for(&source) else {
                         tracing::debug!(target: TARGET, source = %source, "all tunnels are in use");
                         stream.reset(ErrorCode::REFUSED_STREAM);
                         continue;
@@ -228,7 +281,7 @@ impl Inbound {
                     };
                     tunnels.spawn(async move {
                         caller.serve(request, stream).await;
-                        drop(slot);
+                        drop(slots);
                     });
                 }
                 Some(_) = tunnels.join_next() => {}
@@ -236,17 +289,35 @@ impl Inbound {
         }
         while tunnels.join_next().await.is_some() {}
     }
+
+    /// A place among the tunnels, within the caller's share.
+    fn slots_for(&self, source: &Arc<SpiffeId>) -> Option<(Held, OwnedSemaphorePermit)> {
+        let share = self.snapshot.borrow().config.tunnels_per_identity;
+        let held = self.held[1].take(source, share.unwrap_or_else(|| half(self.limits.tunnels)))?;
+        Some((held, Arc::clone(&self.tunnels).try_acquire_owned().ok()?))
+    }
 }
 
-async fn shake_hands(
-    tcp: TcpStream,
-    config: Arc<ServerConfig>,
-) -> Result<(Tls<TcpStream>, SpiffeId), Unwelcome> {
+/// A caller's share where none is set.
+fn half(limit: usize) -> usize {
+    (limit / 2).max(1)
+}
+
+/// A caller whose handshake is done.
+struct Shaken {
+    tls: Tls<TcpStream>,
+    source: Arc<SpiffeId>,
+    /// The last second in which its certificate is valid.
+    not_after: SystemTime,
+}
+
+async fn shake_hands(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<Shaken, Unwelcome> {
     let tls = Tls::accept(tcp, config).await.map_err(Unwelcome::Tls)?;
     let leaf = tls.peer_certificates().and_then(|chain| chain.first());
     // The verifier has seen to it that there is one.
     let source = leaf.and_then(|leaf| leaf_identity(leaf).ok()).ok_or(Unwelcome::Nameless)?;
-    Ok((tls, source))
+    let (_, not_after) = leaf.and_then(|leaf| validity(leaf)).ok_or(Unwelcome::Nameless)?;
+    Ok(Shaken { tls, source: Arc::new(source), not_after })
 }
 
 /// Why a connection was not taken.
@@ -257,6 +328,8 @@ enum Unwelcome {
     Nameless,
     Crowded,
     Full,
+    /// That caller has its share of the connections, which is so large.
+    Greedy(Arc<SpiffeId>, usize),
 }
 
 impl Unwelcome {
@@ -266,7 +339,8 @@ impl Unwelcome {
         match self {
             Self::Tls(TlsError::Tls(_) | TlsError::Plaintext | TlsError::WrongAlpn)
             | Self::Nameless
-            | Self::Full => true,
+            | Self::Full
+            | Self::Greedy(..) => true,
             Self::Tls(TlsError::Io(_) | TlsError::NoAlpn | TlsError::ClosedDuringHandshake)
             | Self::Timeout(_)
             | Self::Crowded => false,
@@ -279,18 +353,29 @@ impl std::fmt::Display for Unwelcome {
         match self {
             Self::Tls(TlsError::Tls(error)) => match PeerFault::of(error) {
                 Some(fault) => write!(f, "the caller is not trusted: {fault}"),
-                None => write!(f, "the TLS handshake failed: {error}"),
+                None => write!(f, "the TLS handshake failed: {error}; check who calls this port"),
             },
             Self::Tls(TlsError::Plaintext) => f.write_str(
                 "the caller does not speak TLS, so it is no HBONE node; check who calls this port",
             ),
-            Self::Tls(error) => write!(f, "the TLS handshake failed: {error}"),
-            Self::Timeout(limit) => write!(f, "no TLS handshake within {limit:?}"),
-            Self::Nameless => f.write_str("the caller has no identity"),
+            Self::Tls(error) => {
+                write!(f, "the TLS handshake failed: {error}; check who calls this port")
+            }
+            Self::Timeout(limit) => write!(f, "no TLS handshake within {limit:?}; check who calls this port"),
+            Self::Nameless => {
+                f.write_str("the caller has no identity; give it a certificate with a spiffe:// URI")
+            }
             Self::Crowded => {
                 f.write_str("too many callers are waiting for their handshake; this was the oldest")
             }
-            Self::Full => f.write_str("all connections of this listener are in use"),
+            Self::Full => {
+                f.write_str("all connections of this listener are in use; raise the limit or find the leak")
+            }
+            Self::Greedy(source, share) => write!(
+                f,
+                "{source} has all {share} connections that one caller may have; \
+                 raise the limit, or check what it does"
+            ),
         }
     }
 }

@@ -36,14 +36,20 @@ pub struct OutboundConfig {
     pub baggage: Option<String>,
     /// Tell the far node the client's address (`forwarded`); for telemetry only.
     pub forwarded: bool,
-    /// For everything before the tunnel stands.
+    /// For everything before the tunnel stands. Under the connection's `keepalive_interval` and
+    /// `keepalive_timeout` together, a pooled connection that has died costs the tunnel that finds out.
     pub setup_timeout: Duration,
     /// How long a tunnel may be silent.
     pub relay: RelayLimits,
+    /// The longest that octets sent to the client may stay unacknowledged, or its window shut: TCP_USER_TIMEOUT.
+    /// It also ends clients that merely do not read for so long. `None` leaves it to the system (about 15 min
+    /// for a host that is gone; a client that does not read may do so for ever).
+    pub unacknowledged: Option<Duration>,
 }
 
 impl OutboundConfig {
-    /// The defaults: `forwarded` is sent, no baggage, 30 s for setting up.
+    /// The defaults: `forwarded` is sent, no baggage; 60 s for setting up, which leaves room for noticing that a
+    /// pooled connection has died (10 + 20 s), and for a new one.
     pub fn new(name: &str, route: Route, identity: Arc<Identity>) -> Self {
         Self {
             name: name.to_owned(),
@@ -51,8 +57,9 @@ impl OutboundConfig {
             identity,
             baggage: None,
             forwarded: true,
-            setup_timeout: Duration::from_secs(30),
+            setup_timeout: Duration::from_secs(60),
             relay: RelayLimits::default(),
+            unacknowledged: None,
         }
     }
 }
@@ -99,6 +106,7 @@ impl Outbound {
     fn take(&self, tunnels: &mut JoinSet<()>, tcp: TcpStream, from: SocketAddr, drain: &Drain) {
         sockets::guard(&tcp);
         let config = Arc::clone(&self.config.borrow());
+        sockets::limit_unacknowledged(&tcp, config.unacknowledged);
         let destination = config.route.destination.to_string();
         let mut record = Record::start(Side::Outbound, &config.name, from, destination.as_bytes());
         record.source(config.identity.id());
@@ -133,6 +141,7 @@ impl Tunnel {
         };
         match opened {
             Ok(opened) => {
+                self.live.stands();
                 record.status(opened.response.status());
                 record.peer(opened.lease.peer());
                 let stop = async {
@@ -182,5 +191,24 @@ impl Tunnel {
             request.push("baggage", baggage);
         }
         request
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::ConnectConfig;
+    use crate::testing::{Authority, Leaf};
+
+    #[test]
+    fn f02_setting_up_outlasts_the_discovery_that_a_pooled_connection_is_dead() {
+        let id = "spiffe://td/ns/a/sa/alice";
+        let identity = Arc::new(Authority::new().identity(&Leaf::of(id)).unwrap());
+        let at = |text: &str| text.parse().unwrap();
+        let route = Route::new(at("10.0.0.1:80"), at("10.0.0.2:15008"), vec![id.parse().unwrap()]).unwrap();
+        let connect = ConnectConfig::default();
+        let discovery = connect.connection.keepalive_interval.unwrap() + connect.connection.keepalive_timeout;
+        let again = connect.dial_timeout + connect.handshake_timeout;
+        assert!(OutboundConfig::new("out", route, identity).setup_timeout > discovery + again);
     }
 }

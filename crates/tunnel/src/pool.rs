@@ -7,17 +7,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hbone_conn::{ErrorCode, Handle, OpenError, Request, Response, Stream, StreamError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep_until, timeout, timeout_at};
 
 use crate::authority::Authority;
 use crate::chance::chance;
 use crate::connect::{ConnectConfig, Secured, secure};
 use crate::error::TunnelError;
+use crate::expiry;
 use crate::identity::SpiffeId;
 use crate::pool_plan::{Backoff, Limits, Load, Plan, plan};
 use crate::resolver::SystemResolver;
@@ -68,6 +69,17 @@ impl Default for ConnectConfig {
     }
 }
 
+/// How the connections of a pool ended when it was closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolReport {
+    /// Connections that ended within the time; what they carried had left.
+    pub finished: usize,
+    /// Connections that were cut.
+    pub cut: usize,
+    /// Streams that were open on those: tunnels that were reset.
+    pub streams: usize,
+}
+
 /// The connections of one runtime to all far nodes.
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -105,6 +117,8 @@ struct Shareable {
     serial: u64,
     handle: Handle,
     peer: SpiffeId,
+    /// The last second in which both certificates are valid.
+    not_after: SystemTime,
     tunnels: watch::Sender<u32>,
 }
 
@@ -163,19 +177,36 @@ impl Pool {
 
     /// Lets all connections finish their tunnels, at most for `deadline`, and waits until they are gone. New
     /// tunnels dial new connections.
-    pub async fn close(&self, deadline: Duration) {
+    pub async fn close(&self, deadline: Duration) -> PoolReport {
         let connections: Vec<_> =
             self.shared.slots.lock().values().flat_map(|slot| slot.connections.clone()).collect();
         for connection in &connections {
-            connection.handle.drain(deadline);
+            // Their own deadline lies behind ours: we want to see what is cut.
+            connection.handle.drain(deadline + FAREWELL);
+        }
+        let until = tokio::time::Instant::now() + deadline;
+        let mut report = PoolReport::default();
+        let mut late = Vec::new();
+        for connection in &connections {
+            if timeout_at(until, connection.handle.closed()).await.is_ok() {
+                report.finished += 1;
+            } else {
+                late.push(connection);
+            }
+        }
+        for connection in &late {
+            report.cut += 1;
+            report.streams += connection.handle.active_streams();
+            connection.handle.drain(Duration::ZERO);
         }
         let gone = async {
-            for connection in &connections {
+            for connection in &late {
                 connection.handle.closed().await;
             }
         };
-        // The engine ends them at the deadline; more than a moment later nothing is waited for.
-        let _ = timeout(deadline + FAREWELL, gone).await;
+        // The engine ends them; more than a moment later nothing is waited for.
+        let _ = timeout(FAREWELL, gone).await;
+        report
     }
 
     /// Sends a CONNECT to a peer and waits for its answer, whatever its status. Tries again elsewhere while
@@ -314,10 +345,10 @@ impl Shared {
         let ready = async {
             let secured = secure(identity, peer, connect, |_| ()).await?;
             let settings = secured.settings(&peer.address, connect.handshake_timeout);
-            let Secured { handle, driver, peer, .. } = secured;
+            let Secured { handle, driver, peer, not_after, .. } = secured;
             let driver = tokio::spawn(driver);
             settings.arrive().await?;
-            Ok((handle, driver, peer))
+            Ok((handle, driver, peer, not_after))
         };
         let result = ready.await;
         undo.armed = false;
@@ -326,11 +357,11 @@ impl Shared {
             let slot = slots.entry(key.clone()).or_insert_with(|| self.slot());
             slot.dial = None;
             match result {
-                Ok((handle, driver, peer)) => {
+                Ok((handle, driver, peer, not_after)) => {
                     slot.backoff.succeeded();
                     let serial = self.serial.fetch_add(1, Ordering::Relaxed);
                     let (tunnels, _) = watch::channel(0);
-                    let connection = Arc::new(Shareable { serial, handle, peer, tunnels });
+                    let connection = Arc::new(Shareable { serial, handle, peer, not_after, tunnels });
                     slot.connections.push(Arc::clone(&connection));
                     Ok((connection, driver))
                 }
@@ -352,7 +383,7 @@ impl Shared {
         }
     }
 
-    /// Waits for the end of a connection, and ends it when it has long been idle.
+    /// Waits for the end of a connection, and ends it when it has long been idle or a certificate has ended.
     async fn tend(
         &self,
         key: &Key,
@@ -362,6 +393,10 @@ impl Shared {
         let mut tunnels = connection.tunnels.subscribe();
         loop {
             tokio::select! {
+                () = expiry::passed(connection.not_after), if connection.handle.is_open() => {
+                    tracing::debug!(peer = %connection.peer, "a certificate has ended: no new tunnels");
+                    connection.handle.drain(expiry::GRACE);
+                }
                 _ = &mut driver => return forget(&mut self.slots.lock(), key, connection.serial),
                 () = unused(&mut tunnels, self.config.idle) => {
                     if self.retire(key, connection) {

@@ -55,10 +55,12 @@ fn ask_system(name: &str) -> io::Result<Vec<IpAddr>> {
 /// An answer that all who waited for it get.
 type Answer = Result<Vec<IpAddr>, io::ErrorKind>;
 type Asked = watch::Receiver<Option<Answer>>;
+/// Blocks until there is an answer.
+type LookUp = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 
 /// The lookups of a process.
 struct Lookups {
-    look_up: Box<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>,
+    look_up: Box<LookUp>,
     slots: Arc<Semaphore>,
     share: usize,
     state: Mutex<State>,

@@ -74,7 +74,9 @@ impl Caller {
             sockets::reset(tcp);
             return record.failed(&error);
         }
+        live.stands();
         record.status(200);
+        sockets::limit_unacknowledged(&tcp, config.unacknowledged);
         let limits = config.relay;
         let relayed = relay(tcp, stream, limits, self.stop(authority, address)).await;
         if relayed.broken.is_none() {

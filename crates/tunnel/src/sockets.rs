@@ -103,6 +103,12 @@ pub(crate) fn is_this_host(address: IpAddr) -> bool {
     }
 }
 
+/// Files that this process may open at a time.
+pub(crate) fn descriptors() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
 /// Accept reports errors of the connection that it would have taken (accept(2), "Error handling").
 fn is_of_one_connection(error: &io::Error) -> bool {
     !is_exhaustion(error)
@@ -147,5 +153,36 @@ mod tests {
             assert!(is_this_host(address.parse().unwrap()), "{address}");
         }
         assert!(!is_this_host("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn t32_every_address_of_an_interface_is_known_not_only_its_first() {
+        let script = "ip addr add 10.9.0.1/24 dev lo && ip addr add 10.9.0.2/24 dev lo && \
+                      ip link set lo up && echo ready && exec \"$0\" \"$@\"";
+        let child = std::process::Command::new("unshare")
+            .args(["-rn", "sh", "-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "sockets::tests::inside_a_network_of_its_own", "--ignored"])
+            .output();
+        match child {
+            Ok(output) if output.stdout.starts_with(b"ready") => {
+                let text = String::from_utf8_lossy(&output.stdout);
+                assert!(output.status.success() && text.contains("1 passed"), "{output:?}");
+            }
+            other => eprintln!("skipped: no network namespace: {other:?}"),
+        }
+    }
+
+    #[test]
+    #[ignore = "run by the test above in a network namespace"]
+    fn inside_a_network_of_its_own() {
+        for address in ["10.9.0.1", "10.9.0.2", "127.0.0.1"] {
+            assert!(is_this_host(address.parse().unwrap()), "{address}");
+        }
+        for address in ["10.9.1.1", "192.0.2.1"] {
+            assert!(!is_this_host(address.parse().unwrap()), "{address}");
+        }
+        // What cannot be asked about is taken for ours: there is no IPv6 address of that scope to bind.
+        assert!(is_this_host("fe80::1".parse().unwrap()));
     }
 }

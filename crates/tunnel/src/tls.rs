@@ -200,7 +200,8 @@ fn provider() -> Arc<CryptoProvider> {
     })
 }
 
-fn validity(leaf: &[u8]) -> Option<(SystemTime, SystemTime)> {
+/// The first and the last second in which a certificate is valid.
+pub(crate) fn validity(leaf: &[u8]) -> Option<(SystemTime, SystemTime)> {
     let (_, certificate) = X509Certificate::from_der(leaf).ok()?;
     let at = |seconds: i64| {
         let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));

@@ -92,3 +92,24 @@ async fn t12_a_changed_policy_resets_what_it_denies_and_leaves_the_rest() {
     fin(&survivor);
     assert_eq!(read_end(&mut survivor).await, (b"pong".to_vec(), End::Fin));
 }
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_reset_after_the_limit_that_is_set() {
+    let (listener, address) = bind().await;
+    let limit = |config: &mut hbone_tunnel::OutboundConfig| config.unacknowledged = Some(SHORT);
+    let pair = Pair::with(address, |_| (), limit, PoolConfig::default()).await;
+    let client = TcpStream::connect(pair.entry).await.unwrap();
+    let (server, _) = within(listener.accept()).await.unwrap();
+    within(async {
+        loop {
+            server.writable().await.unwrap();
+            if let Err(error) = server.try_write(&[0; 65_536])
+                && error.kind() != std::io::ErrorKind::WouldBlock
+            {
+                return;
+            }
+        }
+    })
+    .await;
+    drop(client);
+}

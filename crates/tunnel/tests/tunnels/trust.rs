@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_tunnel::{
-    Authority, ConnectConfig, Identity, InboundConfig, Peer, PeerFault, Policy, PoolConfig, Step,
-    TunnelError, probe,
+    Authority, Class, ConnectConfig, Identity, InboundConfig, OutboundConfig, Peer, PeerFault, Policy, Pool,
+    PoolConfig, Single, Step, TunnelError, connect, probe,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::captured;
 use crate::common::{
-    ALICE, BOB, Ca, End, Pair, Running, closed_port, echo, id, inbound_config, read_end, route, service,
-    within,
+    ALICE, BOB, Ca, End, LONG, Pair, Running, closed_port, echo, fin, id, inbound_config, read_end, route,
+    service, within,
 };
+use crate::{captured, upstream};
 
 async fn knock(
     identity: &Identity,
@@ -63,6 +63,44 @@ async fn a_probe_walks_all_steps_to_the_destination() {
         ),
         "{steps:?}"
     );
+}
+
+#[tokio::test]
+async fn one_tunnel_without_a_pool_carries_octets_and_says_goodbye() {
+    let pair = Pair::to(echo().await).await;
+    let destination = echo().await.try_into().unwrap();
+    let peer = Peer { address: pair.node.try_into().unwrap(), expected: vec![id(BOB)] };
+    let (alice, config) = (pair.ca.identity(ALICE), ConnectConfig::default());
+    let opened = within(connect(&alice, &peer, &destination, Some("service.name=a"), &config, LONG)).await;
+    let Single { mut stream, peer: who, connection } = opened.unwrap();
+    assert_eq!(who.as_str(), BOB);
+    stream.write_chunk(b"hello"[..].into()).await.unwrap();
+    stream.finish().unwrap();
+    assert_eq!(within(stream.read_chunk()).await.unwrap().unwrap(), &b"hello"[..]);
+    assert_eq!(within(stream.read_chunk()).await, Ok(None));
+    drop(stream);
+    assert_eq!(within(connection).await.unwrap(), hbone_conn::ConnectionError::Closed);
+}
+
+#[tokio::test]
+async fn one_tunnel_without_a_pool_tells_refusals_of_every_kind() {
+    let pair = Pair::to(echo().await).await;
+    let alice = pair.ca.identity(ALICE);
+    let (config, at) = (ConnectConfig::default(), pair.node.try_into().unwrap());
+    let peer = Peer { address: at, expected: vec![id(BOB)] };
+    let closed = closed_port().await.try_into().unwrap();
+    let refused = within(connect(&alice, &peer, &closed, None, &config, LONG)).await.unwrap_err();
+    assert!(matches!(&refused, TunnelError::Rejected { status: 503, .. }), "{refused}");
+    // The far node's verdict on our certificate comes after our handshake is done.
+    let (certificate, key) = Ca::new().leaf(ALICE, 3600);
+    let stranger = Identity::new(vec![certificate], key, vec![pair.ca.root()]).unwrap();
+    let refused = within(connect(&stranger, &peer, &closed, None, &config, LONG)).await.unwrap_err();
+    assert!(matches!(&refused, TunnelError::OwnCertificate { .. }), "{refused}");
+    assert_eq!(refused.class(), Class::Refused);
+    let (_silent, address) = crate::common::bind().await;
+    let peer = Peer { address: address.try_into().unwrap(), ..peer };
+    let late = connect(&alice, &peer, &closed, None, &config, Duration::from_millis(50)).await.unwrap_err();
+    assert!(matches!(late, TunnelError::SetupTimeout { .. }), "{late}");
 }
 
 #[tokio::test]
@@ -212,4 +250,86 @@ async fn h70_a_silent_caller_is_turned_out_and_so_is_the_oldest_of_too_many() {
     }
     let peer = Peer { address: node.try_into().unwrap(), expected: vec![id(BOB)] };
     knock(&ca.identity(ALICE), &peer, None).await.expect("an honest caller gets in");
+}
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_log() {
+    let pair = Pair::to(echo().await).await;
+    for _ in 0..40 {
+        let mut stranger = TcpStream::connect(pair.node).await.unwrap();
+        stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        // FIN or RST.
+        let _ = within(stranger.read_to_end(&mut Vec::new())).await;
+    }
+    let events = within(captured::events("no connection", 40)).await;
+    assert_eq!(events.iter().filter(|event| event.starts_with("WARN")).count(), 10, "{events:?}");
+}
+
+async fn drained(handle: &hbone_conn::Handle) {
+    within(async {
+        while handle.is_open() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn t13_the_destinations_node_drains_at_the_end_of_either_certificate_and_live_tunnels_go_on() {
+    for (ours, theirs) in [(3600, 2), (2, 3600)] {
+        let (ca, mut running) = (Ca::new(), Running::new());
+        let mut config = inbound_config(&ca);
+        config.identity = ca.identity_until(BOB, ours);
+        let (node, _) = running.inbound(config).await;
+        let handle = upstream::call(&ca.identity_until(ALICE, theirs), node).await;
+        let request = hbone_conn::Request::connect(&echo().await.to_string());
+        let mut stream = within(handle.open(request)).await.unwrap();
+        assert_eq!(within(stream.response()).await.unwrap().status(), 200);
+        assert!(handle.is_open(), "not before its time");
+        drained(&handle).await;
+        stream.write_chunk(b"still there"[..].into()).await.unwrap();
+        stream.finish().unwrap();
+        assert_eq!(within(stream.read_chunk()).await.unwrap().unwrap(), &b"still there"[..]);
+        assert_eq!(within(stream.read_chunk()).await, Ok(None));
+    }
+}
+
+#[tokio::test]
+async fn t13_the_pool_leaves_a_connection_at_the_end_of_either_certificate() {
+    for (ours, theirs) in [(3600, 2), (2, 3600)] {
+        let (ca, mut running, pool) = (Ca::new(), Running::new(), Pool::new(PoolConfig::default()));
+        // A far node that does not care.
+        let (listener, node) = crate::common::bind().await;
+        let config = ca.identity_until(BOB, theirs).server_config().unwrap();
+        tokio::spawn(async move {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let tls = hbone_conn::Tls::accept(tcp, config).await.unwrap();
+            let (_handle, mut incoming, driver) =
+                hbone_conn::establish(hbone_conn::Side::Server, tls, hbone_conn::Config::default());
+            tokio::spawn(driver);
+            while let Some((_, mut stream)) = incoming.accept().await {
+                stream.respond(hbone_conn::Response::new(200)).unwrap();
+                tokio::spawn(async move {
+                    while let Ok(Some(chunk)) = stream.read_chunk().await {
+                        stream.write_chunk(chunk).await.unwrap();
+                    }
+                    let _ = stream.finish();
+                });
+            }
+        });
+        let identity = ca.identity_until(ALICE, ours);
+        let config = OutboundConfig::new("out", route(closed_port().await, node, BOB), identity);
+        let (entry, _) = running.outbound(config, pool.clone()).await;
+        let mut client = TcpStream::connect(entry).await.unwrap();
+        client.write_all(b"x").await.unwrap();
+        fin(&client);
+        assert_eq!(read_end(&mut client).await, (b"x".to_vec(), End::Fin));
+        assert_eq!(pool.connections(), 1);
+        within(async {
+            while pool.connections() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
 }

@@ -15,7 +15,7 @@ use crate::common::{
 };
 
 /// A caller's connection to a node.
-async fn call(identity: &Identity, node: SocketAddr) -> Handle {
+pub(crate) async fn call(identity: &Identity, node: SocketAddr) -> Handle {
     let tcp = TcpStream::connect(node).await.unwrap();
     let config = identity.client_config(&[id(BOB)]).unwrap();
     let name = ServerName::IpAddress(node.ip().into());
@@ -267,6 +267,47 @@ async fn tunnels_over_the_limit_are_refused_so_that_they_may_go_elsewhere() {
     assert_eq!(within(first.response()).await.unwrap().status(), 200);
     let mut second = handle.open(Request::connect(&destination)).await.unwrap();
     assert_eq!(within(second.response()).await, Err(StreamError::Reset(ErrorCode::REFUSED_STREAM)));
+}
+
+#[tokio::test]
+async fn t26_one_identity_gets_its_share_of_the_tunnels_and_the_rest_is_for_others() {
+    let (ca, mut running) = (Ca::new(), Running::new());
+    let (listener, address) = crate::common::bind().await;
+    let limits = hbone_tunnel::InboundLimits { tunnels: 4, ..hbone_tunnel::InboundLimits::default() };
+    running.inbound_on(listener, inbound_config(&ca), limits);
+    let destination = echo().await.to_string();
+    let mut kept = Vec::new();
+    let carol = "spiffe://td/ns/a/sa/carol";
+    for who in [ALICE, carol] {
+        // Two connections of one identity are one caller.
+        let handles = [call(&ca.identity(who), address).await, call(&ca.identity(who), address).await];
+        for at in 0..3 {
+            let mut stream = handles[at % 2].open(Request::connect(&destination)).await.unwrap();
+            let answer = within(stream.response()).await;
+            let refused = Err(StreamError::Reset(ErrorCode::REFUSED_STREAM));
+            assert_eq!(answer.map(|answer| answer.status()), if at < 2 { Ok(200) } else { refused }, "{who}");
+            kept.push(stream);
+        }
+    }
+}
+
+#[tokio::test]
+async fn t26_one_identity_gets_its_share_of_the_connections_and_the_rest_is_for_others() {
+    let (ca, mut running) = (Ca::new(), Running::new());
+    let (listener, address) = crate::common::bind().await;
+    let mut config = inbound_config(&ca);
+    config.connections_per_identity = Some(2);
+    let limits = hbone_tunnel::InboundLimits { connections: 3, ..hbone_tunnel::InboundLimits::default() };
+    running.inbound_on(listener, config, limits);
+    let (first, second) =
+        (call(&ca.identity(ALICE), address).await, call(&ca.identity(ALICE), address).await);
+    within(first.ready()).await.unwrap();
+    within(second.ready()).await.unwrap();
+    let third = call(&ca.identity(ALICE), address).await;
+    assert!(within(third.ready()).await.is_err());
+    let text = within(captured::events("no connection", 1)).await.remove(0);
+    assert!(text.contains(ALICE) && text.contains("all 2 connections"), "{text}");
+    within(call(&ca.identity("spiffe://td/ns/a/sa/carol"), address).await.ready()).await.unwrap();
 }
 
 #[tokio::test]
