@@ -19,7 +19,8 @@ use tokio::time::Sleep;
 use super::clock;
 use super::handle::Handle;
 use super::incoming::Incoming;
-use super::shared::{Effects, Park, Shared, State};
+use super::park::Park;
+use super::shared::{Effects, Shared, State};
 use super::wire::{Fill, Wire};
 use crate::proto::{Config, Connection, ConnectionError, Transmit};
 
@@ -151,7 +152,7 @@ impl<W: Wire> Driver<W> {
                 Visit::Again => {}
                 Visit::Parked(due) => {
                     if !blocked && self.flush(cx) {
-                        self.shared.tell(Park::Blocked);
+                        self.shared.driver_blocks();
                     }
                     if self.write_error.is_none() && !self.timer.poll_due(cx, due) {
                         return Poll::Pending;
@@ -225,7 +226,7 @@ impl<W: Wire> Driver<W> {
         let now = clock::now();
         let silent = input.is_none();
         let mut visit = shared.with_effects(effects, |state, effects| {
-            state.driver.park = Park::Running;
+            state.driver.parking.runs();
             match input {
                 Some(Input::Fill(Fill::Data(data))) => state.conn.handle_bytes(now, data),
                 Some(Input::Fill(Fill::Eof)) => state.conn.handle_eof(now),
@@ -381,7 +382,7 @@ impl<W> Drop for Driver<W> {
             if state.closed.is_none() {
                 state.conn.handle_io_error(clock::now(), io::ErrorKind::ConnectionAborted);
             }
-            state.driver.park = Park::Running;
+            state.driver.parking.runs();
         });
         effects.run(shared);
     }
@@ -409,12 +410,11 @@ impl Timer {
         effects: &mut Effects,
     ) -> Option<Instant> {
         let due = state.conn.poll_timeout();
-        state.driver.park = park;
-        state.driver.armed = match (due, self.armed) {
+        let armed = match (due, self.armed) {
             (Some(due), Some(armed)) => Some(due.min(armed)),
             (due, armed) => due.or(armed),
         };
-        effects.register(&mut state.driver.waker, cx);
+        effects.retire(state.driver.parking.rest(park, armed, cx));
         due
     }
 

@@ -1,8 +1,8 @@
 //! The thin tokio driver over the engine: sockets, wakers and one lock; every protocol decision is below it.
 //!
 //! From the leaves up: `clock`, `buffer`, `wire` (the seam to the socket), `plain` and `tls` (its two
-//! implementations), `shared` (the one lock), `stream` and `halves`, `handle`, and `driver`, the future that
-//! owns the socket.
+//! implementations), `park` (when the driver sleeps), `shared` (the one lock), `stream` and `halves`, `handle`,
+//! and `driver`, the future that owns the socket.
 
 mod buffer;
 mod clock;
@@ -11,6 +11,7 @@ mod halves;
 mod handle;
 mod incoming;
 mod opening;
+mod park;
 mod plain;
 mod shared;
 mod stream;

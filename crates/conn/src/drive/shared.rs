@@ -7,12 +7,13 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::{Notify, oneshot};
 
+use super::park::Parking;
 use crate::proto::{Connection, ConnectionError, Event, Request, Response, StreamError, StreamKey};
 use hbone_frame::ErrorCode;
 
@@ -45,12 +46,9 @@ pub(super) struct State {
     pub(super) closed: Option<ConnectionError>,
 }
 
-/// What the driver is doing, as far as others must know to wake it.
+/// What the driver is doing: whether it sleeps, and what has become of the last flight.
 pub(super) struct DriverState {
-    pub(super) park: Park,
-    pub(super) waker: Option<Waker>,
-    /// When its timer will fire.
-    pub(super) armed: Option<Instant>,
+    pub(super) parking: Parking,
     /// Number of the last flight that was committed, from 1 on; wraps past 0.
     flight: u32,
     wire: WireState,
@@ -71,14 +69,7 @@ enum WireState {
 
 impl DriverState {
     const fn new() -> Self {
-        Self {
-            park: Park::Running,
-            waker: None,
-            armed: None,
-            flight: 0,
-            wire: WireState::Written,
-            flushing: Vec::new(),
-        }
+        Self { parking: Parking::new(), flight: 0, wire: WireState::Written, flushing: Vec::new() }
     }
 
     /// A flight was committed.
@@ -91,17 +82,6 @@ impl DriverState {
     pub(super) const fn is_awaited(&self) -> bool {
         !self.flushing.is_empty()
     }
-}
-
-/// Whether the driver has to be woken for new work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Park {
-    /// It will look at the engine again by itself.
-    Running,
-    /// It waits for the wire, the timer, or us.
-    Idle,
-    /// Its wire takes nothing: what there is to send must wait anyway.
-    Blocked,
 }
 
 /// One who waits in `open`.
@@ -226,9 +206,9 @@ impl Shared {
         result
     }
 
-    /// The driver says what it is doing; nobody has to be woken for that.
-    pub(super) fn tell(&self, park: Park) {
-        self.state.lock().driver.park = park;
+    /// After it went to rest the driver found its wire full.
+    pub(super) fn driver_blocks(&self) {
+        self.state.lock().driver.parking.blocks();
     }
 
     /// A look at the state that changes nothing.
@@ -243,19 +223,12 @@ impl State {
         while let Some(event) = self.conn.poll_event() {
             self.dispatch(event, effects);
         }
-        if self.driver.park != Park::Running && self.driver_needed() {
-            self.driver.park = Park::Running;
-            effects.driver = self.driver.waker.take();
+        let Self { conn, driver, .. } = self;
+        let DriverState { parking, flushing, .. } = driver;
+        let sends = || conn.wants_transmit() || !flushing.is_empty();
+        if let Some(waker) = parking.call(conn.poll_timeout(), self.closed.is_some(), sends) {
+            effects.driver = Some(waker);
         }
-    }
-
-    fn driver_needed(&self) -> bool {
-        let sooner = match (self.conn.poll_timeout(), self.driver.armed) {
-            (Some(due), Some(armed)) => due < armed,
-            (due, _) => due.is_some(),
-        };
-        let work = || self.conn.wants_transmit() || self.driver.is_awaited();
-        sooner || self.closed.is_some() || (self.driver.park == Park::Idle && work())
     }
 
     fn dispatch(&mut self, event: Event, effects: &mut Effects) {
