@@ -8,6 +8,8 @@
 mod proto;
 
 pub use hbone_frame::{ErrorCode, Field, Fields, Side, StreamId};
+#[cfg(any(test, fuzzing))]
+pub use proto::fuzzing;
 pub use proto::{
     Config, Connection, ConnectionError, Event, Flood, Misuse, OpenError, Read, Request, Response, Stats,
     StreamError, StreamKey, Timeout, Transmit, Violation,

@@ -119,7 +119,7 @@ impl Abuse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::tests::epoch;
+    use crate::proto::testing::epoch;
 
     #[test]
     fn a_burst_passes_a_flood_does_not_and_time_forgives() {

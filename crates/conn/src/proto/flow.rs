@@ -145,13 +145,13 @@ impl ReceiveWindow {
     }
 
     /// Size, available, due.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn parts(&self) -> (i64, i64, i64) {
         (i64::from(self.size), i64::from(self.available), i64::from(self.due))
     }
 
     /// Octets charged and neither given back nor announced: what the application has not taken.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn outstanding(&self) -> i64 {
         let (size, available, due) = self.parts();
         size - available - due

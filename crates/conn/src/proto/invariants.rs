@@ -1,4 +1,5 @@
-//! What holds between any two calls, checked by the tests after every step. Compiled for tests only.
+//! What holds between any two calls, checked by tests and fuzz targets after every step. Compiled for those
+//! only.
 
 use std::collections::HashMap;
 

@@ -178,7 +178,7 @@ impl Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::tests::epoch;
+    use crate::proto::testing::epoch;
 
     const MS: Duration = Duration::from_millis(1);
 

@@ -12,9 +12,11 @@ mod connection;
 mod error;
 mod event;
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod goaway;
 mod half;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod invariants;
 mod keepalive;
 mod queue;
@@ -25,6 +27,8 @@ mod settings;
 mod state;
 mod stats;
 mod streams;
+#[cfg(any(test, fuzzing))]
+mod testing;
 #[cfg(test)]
 mod tests;
 mod timer;

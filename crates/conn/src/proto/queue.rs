@@ -118,7 +118,7 @@ impl ByteQueue {
     }
 
     /// The sum of all chunks, which `len` must be.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn recount(&self) -> usize {
         let size = |chunk: &Chunk| match chunk {
             Chunk::Shared(chunk, _) => chunk.len(),

@@ -89,7 +89,7 @@ impl Schedule {
     }
 
     /// Every key with the list that it stands in.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn listed(&self) -> impl Iterator<Item = (Place, StreamKey)> {
         let ending = self.ending.iter().map(|key| (Place::Ending, *key));
         let fresh = self.fresh.iter().map(|key| (Place::Fresh, *key));

@@ -168,7 +168,7 @@ impl Streams {
     }
 
     /// Identifiers in the map: as many as slots.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn known(&self) -> usize {
         self.ids.len()
     }

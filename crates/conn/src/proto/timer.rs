@@ -75,7 +75,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::proto::tests::epoch;
+    use crate::proto::testing::epoch;
 
     #[test]
     fn the_earliest_deadline_rules_and_each_fires_once() {

@@ -13,7 +13,7 @@ use super::rng::Rng;
 
 /// How octets are cut into reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chop {
+pub(in crate::proto) enum Chop {
     /// As the sender wrote them.
     Whole,
     /// Pieces of every size.
@@ -21,23 +21,23 @@ pub(super) enum Chop {
 }
 
 /// What has passed one end of the wire.
-pub(super) struct Tally {
+pub(in crate::proto) struct Tally {
     decoder: Decoder,
-    pub(super) octets: u64,
+    pub(in crate::proto) octets: u64,
     /// DATA by the length of its frames.
-    pub(super) charged: i64,
+    pub(in crate::proto) charged: i64,
     /// Octets of those that are still to come, of a frame whose head has passed.
-    pub(super) unfinished: i64,
+    pub(in crate::proto) unfinished: i64,
     /// The stream of that frame.
     current: u32,
     /// WINDOW_UPDATE for the connection.
-    pub(super) credit: i64,
-    pub(super) charged_of: HashMap<u32, i64>,
-    pub(super) credit_of: HashMap<u32, i64>,
+    pub(in crate::proto) credit: i64,
+    pub(in crate::proto) charged_of: HashMap<u32, i64>,
+    pub(in crate::proto) credit_of: HashMap<u32, i64>,
     /// Streams whose END_STREAM has passed whole.
-    pub(super) ended: HashSet<u32>,
-    pub(super) acks: usize,
-    pub(super) pings: usize,
+    pub(in crate::proto) ended: HashSet<u32>,
+    pub(in crate::proto) acks: usize,
+    pub(in crate::proto) pings: usize,
 }
 
 impl Tally {
@@ -62,7 +62,7 @@ impl Tally {
     }
 
     /// Octets of that stream that were charged and are still to come.
-    pub(super) fn unfinished_of(&self, stream: u32) -> i64 {
+    pub(in crate::proto) fn unfinished_of(&self, stream: u32) -> i64 {
         if self.current == stream { self.unfinished } else { 0 }
     }
 
@@ -109,23 +109,23 @@ impl Tally {
 }
 
 /// One direction.
-pub(super) struct Leg {
-    pub(super) delay: Duration,
+pub(in crate::proto) struct Leg {
+    pub(in crate::proto) delay: Duration,
     /// Octets a second, or no limit.
-    pub(super) rate: Option<u64>,
-    pub(super) stalled: bool,
-    pub(super) chop: Chop,
+    pub(in crate::proto) rate: Option<u64>,
+    pub(in crate::proto) stalled: bool,
+    pub(in crate::proto) chop: Chop,
     /// After so many octets nothing more passes.
-    pub(super) cut_at: Option<u64>,
-    pub(super) entered: Tally,
-    pub(super) left: Tally,
+    pub(in crate::proto) cut_at: Option<u64>,
+    pub(in crate::proto) entered: Tally,
+    pub(in crate::proto) left: Tally,
     pieces: VecDeque<(Instant, Bytes)>,
     /// When the last octet will have entered a wire of that rate.
     busy_until: Instant,
 }
 
 impl Leg {
-    pub(super) fn new(from: Side, now: Instant) -> Self {
+    pub(in crate::proto) fn new(from: Side, now: Instant) -> Self {
         Self {
             delay: Duration::ZERO,
             rate: None,
@@ -139,7 +139,7 @@ impl Leg {
         }
     }
 
-    pub(super) fn enter(&mut self, now: Instant, mut octets: Bytes, rng: &mut Rng) {
+    pub(in crate::proto) fn enter(&mut self, now: Instant, mut octets: Bytes, rng: &mut Rng) {
         self.entered.pass(octets.clone());
         while !octets.is_empty() {
             let size = match self.chop {
@@ -155,12 +155,12 @@ impl Leg {
     }
 
     /// When the next piece comes out.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(in crate::proto) fn next_due(&self) -> Option<Instant> {
         self.pieces.front().filter(|_| !self.stalled).map(|piece| piece.0)
     }
 
     /// The next piece, if it is due.
-    pub(super) fn leave(&mut self, now: Instant) -> Option<Bytes> {
+    pub(in crate::proto) fn leave(&mut self, now: Instant) -> Option<Bytes> {
         if self.next_due()? > now {
             return None;
         }
@@ -177,11 +177,11 @@ impl Leg {
     }
 
     /// Whether its end has been reached.
-    pub(super) fn is_cut(&self) -> bool {
+    pub(in crate::proto) fn is_cut(&self) -> bool {
         self.cut_at == Some(self.left.octets)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::proto) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 }

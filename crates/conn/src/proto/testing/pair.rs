@@ -20,27 +20,27 @@ use crate::proto::{
 };
 
 /// One engine and the events that nobody has taken yet.
-pub(super) struct End {
-    pub(super) engine: Connection,
-    pub(super) events: VecDeque<Event>,
+pub(in crate::proto) struct End {
+    pub(in crate::proto) engine: Connection,
+    pub(in crate::proto) events: VecDeque<Event>,
 }
 
 /// How a transport ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
+pub(in crate::proto) enum Cut {
     Fin,
     Error,
 }
 
-pub(super) struct Pair {
-    pub(super) client: End,
-    pub(super) server: End,
-    pub(super) now: Instant,
+pub(in crate::proto) struct Pair {
+    pub(in crate::proto) client: End,
+    pub(in crate::proto) server: End,
+    pub(in crate::proto) now: Instant,
     /// From client to server.
-    pub(super) up: Leg,
+    pub(in crate::proto) up: Leg,
     /// From server to client.
-    pub(super) down: Leg,
-    pub(super) rng: Rng,
+    pub(in crate::proto) down: Leg,
+    pub(in crate::proto) rng: Rng,
     seed: u64,
 }
 
@@ -57,7 +57,7 @@ impl End {
         Self { engine: Connection::new(side, config, now), events: VecDeque::new() }
     }
 
-    pub(super) fn collect(&mut self) {
+    pub(in crate::proto) fn collect(&mut self) {
         while let Some(event) = self.engine.poll_event() {
             let over = self.events.iter().any(|event| matches!(event, Event::Closed(_)));
             assert!(!over, "an event after Closed: {event:?}");
@@ -66,29 +66,29 @@ impl End {
     }
 
     /// Takes the first event that `pick` knows.
-    pub(super) fn take<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> Option<T> {
+    pub(in crate::proto) fn take<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> Option<T> {
         let (at, found) = self.events.iter().enumerate().find_map(|(at, event)| Some((at, pick(event)?)))?;
         self.events.remove(at);
         Some(found)
     }
 
-    pub(super) fn incoming(&mut self) -> Option<StreamKey> {
+    pub(in crate::proto) fn incoming(&mut self) -> Option<StreamKey> {
         self.take(|event| if let Event::Incoming { key, .. } = event { Some(*key) } else { None })
     }
 
-    pub(super) fn response(&mut self, stream: StreamKey) -> Option<u16> {
+    pub(in crate::proto) fn response(&mut self, stream: StreamKey) -> Option<u16> {
         self.take(|event| match event {
             Event::Response { key, response, .. } if *key == stream => Some(response.status()),
             _ => None,
         })
     }
 
-    pub(super) fn closed(&self) -> Option<&ConnectionError> {
+    pub(in crate::proto) fn closed(&self) -> Option<&ConnectionError> {
         self.events.iter().find_map(|event| if let Event::Closed(error) = event { Some(error) } else { None })
     }
 
     /// Reads until nothing is there; the octets and what came last.
-    pub(super) fn read_all(&mut self, key: StreamKey) -> (Vec<u8>, Result<Read, StreamError>) {
+    pub(in crate::proto) fn read_all(&mut self, key: StreamKey) -> (Vec<u8>, Result<Read, StreamError>) {
         let mut all = Vec::new();
         loop {
             match self.engine.read(key, usize::MAX) {
@@ -101,19 +101,19 @@ impl End {
 
 impl Pair {
     /// Two engines with the defaults that have met.
-    pub(super) fn new() -> Self {
+    pub(in crate::proto) fn new() -> Self {
         Self::with(1, Config::default(), Config::default())
     }
 
     /// Two engines that have met.
-    pub(super) fn with(seed: u64, client: Config, server: Config) -> Self {
+    pub(in crate::proto) fn with(seed: u64, client: Config, server: Config) -> Self {
         let mut pair = Self::strangers(seed, client, server);
         pair.settle();
         pair
     }
 
     /// Two engines that have not exchanged an octet.
-    pub(super) fn strangers(seed: u64, client: Config, server: Config) -> Self {
+    pub(in crate::proto) fn strangers(seed: u64, client: Config, server: Config) -> Self {
         let now = epoch();
         let seed = seed_from_environment().unwrap_or(seed);
         Self {
@@ -128,18 +128,18 @@ impl Pair {
     }
 
     /// Gives both directions that delay.
-    pub(super) fn delay(&mut self, delay: Duration) {
+    pub(in crate::proto) fn delay(&mut self, delay: Duration) {
         self.up.delay = delay;
         self.down.delay = delay;
     }
 
     /// Cuts octets into reads like that, both ways.
-    pub(super) fn chop(&mut self, chop: Chop) {
+    pub(in crate::proto) fn chop(&mut self, chop: Chop) {
         self.up.chop = chop;
         self.down.chop = chop;
     }
 
-    pub(super) fn end(&mut self, side: Side) -> &mut End {
+    pub(in crate::proto) fn end(&mut self, side: Side) -> &mut End {
         match side {
             Side::Client => &mut self.client,
             Side::Server => &mut self.server,
@@ -147,7 +147,7 @@ impl Pair {
     }
 
     /// A tunnel that both ends know and the server has accepted.
-    pub(super) fn tunnel(&mut self) -> (StreamKey, StreamKey) {
+    pub(in crate::proto) fn tunnel(&mut self) -> (StreamKey, StreamKey) {
         let mut request = Some(Request::connect("10.0.0.1:80"));
         let near = self.client.engine.open(&mut request, false).expect("a slot is free");
         self.settle();
@@ -159,7 +159,7 @@ impl Pair {
     }
 
     /// Lets everything happen that can without time passing.
-    pub(super) fn settle(&mut self) {
+    pub(in crate::proto) fn settle(&mut self) {
         loop {
             let first = self.rng.below(4);
             let mut moved = false;
@@ -175,7 +175,7 @@ impl Pair {
     }
 
     /// One step, chosen by chance; `false` when nothing can happen without time passing.
-    pub(super) fn step(&mut self) -> bool {
+    pub(in crate::proto) fn step(&mut self) -> bool {
         let first = self.rng.below(4);
         (first..first + 4).any(|action| self.act(action % 4))
     }
@@ -225,7 +225,7 @@ impl Pair {
     }
 
     /// The transport ends at `side`.
-    pub(super) fn cut(&mut self, side: Side, how: Cut) {
+    pub(in crate::proto) fn cut(&mut self, side: Side, how: Cut) {
         let now = self.now;
         let end = self.end(side);
         match how {
@@ -237,7 +237,7 @@ impl Pair {
     }
 
     /// Moves the clock to when something happens next, at the latest to `limit`; `false` when that is it.
-    pub(super) fn advance(&mut self, limit: Instant) -> bool {
+    pub(in crate::proto) fn advance(&mut self, limit: Instant) -> bool {
         let timers = [self.client.engine.poll_timeout(), self.server.engine.poll_timeout()];
         let due = [self.up.next_due(), self.down.next_due()].into_iter().chain(timers).flatten().min();
         self.now = due.unwrap_or(limit).clamp(self.now, limit);
@@ -252,7 +252,7 @@ impl Pair {
     }
 
     /// Lets time pass.
-    pub(super) fn run_for(&mut self, time: Duration) {
+    pub(in crate::proto) fn run_for(&mut self, time: Duration) {
         let limit = self.now + time;
         self.settle();
         while self.advance(limit) {
@@ -262,7 +262,7 @@ impl Pair {
     }
 
     /// The invariants of both ends, and their windows against the wire.
-    pub(super) fn check(&self) {
+    pub(in crate::proto) fn check(&self) {
         self.client.engine.state.check();
         self.server.engine.state.check();
         check_windows(&self.client, &self.up, &self.server, &self.down);

@@ -3,6 +3,8 @@
 //! `script.send(headers(1)).send(data(1, 70_000)).expect(rst(1, FLOW_CONTROL_ERROR))`: octets go in, frames come
 //! out and are compared one by one. What is expected is written with the same functions as what is sent.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a trace picks the variant that it looks for")]
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use crate::proto::{
 
 /// A frame of the engine, as a trace shows it: no compression, no debug texts, no payloads.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(in crate::proto) enum Seen {
     Headers { stream: u32, fields: Vec<(String, String)>, end: bool },
     Data { stream: u32, octets: usize, end: bool },
     Other(Frame),
@@ -83,19 +85,19 @@ impl Reader {
     }
 }
 
-pub(super) struct Script {
-    pub(super) engine: Connection,
-    pub(super) events: VecDeque<Event>,
-    pub(super) now: Instant,
+pub(in crate::proto) struct Script {
+    pub(in crate::proto) engine: Connection,
+    pub(in crate::proto) events: VecDeque<Event>,
+    pub(in crate::proto) now: Instant,
     reader: Reader,
     inbox: VecDeque<Seen>,
     /// Whether the peer takes what the engine transmits.
-    pub(super) reading: bool,
+    pub(in crate::proto) reading: bool,
     preface_seen: bool,
 }
 
 /// A configuration without frames that a trace would not mention.
-pub(super) fn plain() -> Config {
+pub(in crate::proto) fn plain() -> Config {
     Config {
         connection_window_size: 65_535,
         initial_window_size: 65_535,
@@ -109,17 +111,17 @@ pub(super) fn plain() -> Config {
 
 impl Script {
     /// A server engine against a client that has sent its preface.
-    pub(super) fn server() -> Self {
+    pub(in crate::proto) fn server() -> Self {
         Self::with(Side::Server, plain())
     }
 
     /// A client engine against a server that has sent its SETTINGS.
-    pub(super) fn client() -> Self {
+    pub(in crate::proto) fn client() -> Self {
         Self::with(Side::Client, plain())
     }
 
     /// An engine of `side`, both SETTINGS exchanged and acknowledged.
-    pub(super) fn with(side: Side, config: Config) -> Self {
+    pub(in crate::proto) fn with(side: Side, config: Config) -> Self {
         let mut script = Self::strangers(side, config);
         if side == Side::Server {
             script.send(PREFACE.to_vec());
@@ -131,7 +133,7 @@ impl Script {
     }
 
     /// An engine of `side` whose peer has not said a word.
-    pub(super) fn strangers(side: Side, config: Config) -> Self {
+    pub(in crate::proto) fn strangers(side: Side, config: Config) -> Self {
         let now = epoch();
         Self {
             engine: Connection::new(side, config, now),
@@ -145,7 +147,7 @@ impl Script {
     }
 
     /// The peer sends octets, in one piece.
-    pub(super) fn send(&mut self, octets: Vec<u8>) -> &mut Self {
+    pub(in crate::proto) fn send(&mut self, octets: Vec<u8>) -> &mut Self {
         self.flush();
         self.engine.handle_bytes(self.now, octets.into());
         self.engine.state.check();
@@ -153,7 +155,7 @@ impl Script {
     }
 
     /// The peer sends octets one by one.
-    pub(super) fn drip(&mut self, octets: &[u8]) -> &mut Self {
+    pub(in crate::proto) fn drip(&mut self, octets: &[u8]) -> &mut Self {
         for octet in octets {
             self.send(vec![*octet]);
         }
@@ -161,7 +163,7 @@ impl Script {
     }
 
     /// Lets the engine say what it has to say.
-    pub(super) fn flush(&mut self) -> &mut Self {
+    pub(in crate::proto) fn flush(&mut self) -> &mut Self {
         while self.reading {
             let mut flight = Transmit::new();
             if !self.engine.poll_transmit(self.now, &mut flight) {
@@ -183,7 +185,7 @@ impl Script {
     }
 
     /// Lets time pass, timer by timer.
-    pub(super) fn after(&mut self, time: Duration) -> &mut Self {
+    pub(in crate::proto) fn after(&mut self, time: Duration) -> &mut Self {
         let limit = self.now + time;
         self.flush();
         while self.now < limit {
@@ -196,7 +198,7 @@ impl Script {
 
     /// The next frame of the engine is the first of these octets, and so on.
     #[track_caller]
-    pub(super) fn expect(&mut self, octets: Vec<u8>) -> &mut Self {
+    pub(in crate::proto) fn expect(&mut self, octets: Vec<u8>) -> &mut Self {
         self.flush();
         for wanted in Reader::new().read(octets) {
             let next = self.inbox.pop_front();
@@ -207,7 +209,7 @@ impl Script {
 
     /// The next frame is GOAWAY, and then nothing more is sent.
     #[track_caller]
-    pub(super) fn expect_end(&mut self, last: u32, violation: Violation) -> &mut Self {
+    pub(in crate::proto) fn expect_end(&mut self, last: u32, violation: Violation) -> &mut Self {
         self.expect(frames::goaway(last, violation.code())).expect_nothing();
         assert_eq!(self.closed(), Some(ConnectionError::Protocol(violation)));
         assert_eq!(self.engine.is_finished(), Some(&ConnectionError::Protocol(violation)));
@@ -216,7 +218,7 @@ impl Script {
 
     /// The connection has ended for that violation, whatever was sent before.
     #[track_caller]
-    pub(super) fn expect_fault(&mut self, violation: Violation) -> &mut Self {
+    pub(in crate::proto) fn expect_fault(&mut self, violation: Violation) -> &mut Self {
         self.flush();
         assert_eq!(self.closed(), Some(ConnectionError::Protocol(violation)));
         let code = violation.code();
@@ -230,7 +232,7 @@ impl Script {
 
     /// The engine has nothing more to say.
     #[track_caller]
-    pub(super) fn expect_nothing(&mut self) -> &mut Self {
+    pub(in crate::proto) fn expect_nothing(&mut self) -> &mut Self {
         self.flush();
         assert!(self.inbox.is_empty(), "{:?}", self.inbox);
         self
@@ -238,26 +240,26 @@ impl Script {
 
     /// The connection lives, and answers PING.
     #[track_caller]
-    pub(super) fn expect_alive(&mut self) -> &mut Self {
+    pub(in crate::proto) fn expect_alive(&mut self) -> &mut Self {
         assert_eq!(self.closed(), None);
         self.skip().send(frames::ping(0x0a11_7e00)).expect(frames::pong(0x0a11_7e00))
     }
 
     /// Takes all frames so far.
-    pub(super) fn take(&mut self) -> Vec<Seen> {
+    pub(in crate::proto) fn take(&mut self) -> Vec<Seen> {
         self.flush();
         self.inbox.drain(..).collect()
     }
 
     /// Forgets all frames so far.
-    pub(super) fn skip(&mut self) -> &mut Self {
+    pub(in crate::proto) fn skip(&mut self) -> &mut Self {
         self.flush();
         self.inbox.clear();
         self
     }
 
     /// Why the connection has ended, as its last event tells.
-    pub(super) fn closed(&self) -> Option<ConnectionError> {
+    pub(in crate::proto) fn closed(&self) -> Option<ConnectionError> {
         match self.events.back() {
             Some(Event::Closed(error)) => Some(error.clone()),
             _ => None,
@@ -265,7 +267,7 @@ impl Script {
     }
 
     /// Takes the first event that `pick` knows.
-    pub(super) fn pick<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> Option<T> {
+    pub(in crate::proto) fn pick<T>(&mut self, pick: impl Fn(&Event) -> Option<T>) -> Option<T> {
         self.flush();
         let (at, found) = self.events.iter().enumerate().find_map(|(at, event)| Some((at, pick(event)?)))?;
         self.events.remove(at);
@@ -274,18 +276,18 @@ impl Script {
 
     /// The next stream of the peer.
     #[track_caller]
-    pub(super) fn incoming(&mut self) -> StreamKey {
+    pub(in crate::proto) fn incoming(&mut self) -> StreamKey {
         self.pick(|event| if let Event::Incoming { key, .. } = event { Some(*key) } else { None })
             .expect("a stream of the peer")
     }
 
     /// Whether the peer's streams were handed to the application.
-    pub(super) fn has_incoming(&self) -> bool {
+    pub(in crate::proto) fn has_incoming(&self) -> bool {
         self.events.iter().any(|event| matches!(event, Event::Incoming { .. }))
     }
 
     /// The status of the next response.
-    pub(super) fn status(&mut self) -> Option<u16> {
+    pub(in crate::proto) fn status(&mut self) -> Option<u16> {
         self.pick(|event| match event {
             Event::Response { response, .. } => Some(response.status()),
             _ => None,
@@ -293,13 +295,13 @@ impl Script {
     }
 
     /// Whether the reader of `key` was woken.
-    pub(super) fn readable(&mut self, key: StreamKey) -> bool {
+    pub(in crate::proto) fn readable(&mut self, key: StreamKey) -> bool {
         self.pick(|event| matches!(event, Event::Readable(found) if *found == key).then_some(())).is_some()
     }
 
     /// Opens a CONNECT and forgets its HEADERS.
     #[track_caller]
-    pub(super) fn open(&mut self) -> StreamKey {
+    pub(in crate::proto) fn open(&mut self) -> StreamKey {
         let key = self.ask(Request::connect("10.0.0.1:80"), false);
         self.skip();
         key
@@ -307,7 +309,7 @@ impl Script {
 
     /// Opens a stream with that request.
     #[track_caller]
-    pub(super) fn ask(&mut self, request: Request, end: bool) -> StreamKey {
+    pub(in crate::proto) fn ask(&mut self, request: Request, end: bool) -> StreamKey {
         let key = self.engine.open(&mut Some(request), end).expect("a slot is free");
         self.flush();
         key
@@ -315,7 +317,7 @@ impl Script {
 
     /// Opens an accepted tunnel, on either side.
     #[track_caller]
-    pub(super) fn tunnel(&mut self, id: u32) -> StreamKey {
+    pub(in crate::proto) fn tunnel(&mut self, id: u32) -> StreamKey {
         if self.engine.side() == Side::Server {
             let key = self.send(frames::headers(id)).incoming();
             self.engine.respond(key, crate::proto::Response::new(200), false).expect("it is open");
@@ -330,7 +332,7 @@ impl Script {
     }
 
     /// Reads what is there; how much, and what came last.
-    pub(super) fn read(&mut self, key: StreamKey) -> (usize, Result<Read, StreamError>) {
+    pub(in crate::proto) fn read(&mut self, key: StreamKey) -> (usize, Result<Read, StreamError>) {
         let mut octets = 0;
         loop {
             match self.engine.read(key, usize::MAX) {
@@ -341,13 +343,13 @@ impl Script {
     }
 
     /// Resets a stream of the engine.
-    pub(super) fn reset(&mut self, key: StreamKey, code: ErrorCode) -> &mut Self {
+    pub(in crate::proto) fn reset(&mut self, key: StreamKey, code: ErrorCode) -> &mut Self {
         self.engine.reset(key, code);
         self.flush()
     }
 
     /// The peer's octets end.
-    pub(super) fn eof(&mut self) -> &mut Self {
+    pub(in crate::proto) fn eof(&mut self) -> &mut Self {
         self.engine.handle_eof(self.now);
         self.flush()
     }
