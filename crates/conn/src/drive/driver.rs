@@ -40,6 +40,9 @@ const LAST_FLIGHT_IN_ALL: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(30);
 /// And that long in all, whatever the peer sends.
 const LINGER_IN_ALL: Duration = Duration::from_secs(300);
+/// In all, for a peer that broke the protocol, was silent, or has given the connection up itself: enough for our
+/// GOAWAY. What else is still on its way to such a peer it may lose.
+const LINGER_AT_FAULT: Duration = Duration::from_secs(2);
 
 /// Makes a connection over `wire`. Nothing moves until the [`Driver`] is polled, in a task of a tokio runtime
 /// whose time is enabled.
@@ -310,11 +313,12 @@ impl<W: Wire> Driver<W> {
         };
         let now = clock::now();
         match shut {
-            Poll::Ready(Ok(())) if self.reading => Poll::Ready(Phase::Lingering {
-                result: result.clone(),
-                until: now + LINGER,
-                end: now + LINGER_IN_ALL,
-            }),
+            Poll::Ready(Ok(())) if self.reading => {
+                let peace = matches!(result, ConnectionError::Closed | ConnectionError::Local(_));
+                let (until, end) =
+                    if peace { (LINGER, LINGER_IN_ALL) } else { (LINGER_AT_FAULT, LINGER_AT_FAULT) };
+                Poll::Ready(Phase::Lingering { result: result.clone(), until: now + until, end: now + end })
+            }
             Poll::Ready(_) => Poll::Ready(Phase::Done(result.clone())),
             Poll::Pending => {
                 if reached != *progress {

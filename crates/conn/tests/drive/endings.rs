@@ -55,6 +55,21 @@ async fn a_peer_that_never_shuts_its_direction_does_not_keep_the_socket() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_broke_the_protocol_is_not_lingered_for() {
+    let (near, mut far) = tokio::io::duplex(100_000);
+    let client = start(Side::Client, Plain::new(near), Config::default());
+    far.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    let trickle = tokio::spawn(async move {
+        while far.write_all(&CREDIT).await.is_ok() {
+            sleep(Duration::from_millis(500)).await;
+        }
+    });
+    let end = timeout(Duration::from_secs(5), client.driver).await.unwrap();
+    assert!(matches!(end.unwrap(), ConnectionError::Protocol(_)));
+    trickle.abort();
+}
+
 /// Brings octets without end, and takes everything.
 struct Endless;
 
