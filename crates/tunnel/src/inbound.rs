@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::doorway::{Doorway, Place};
 use crate::drain::Drain;
@@ -206,7 +206,7 @@ impl Inbound {
         };
         tracing::debug!(target: TARGET, source = %source, client = %from, "a node has connected");
         let (handle, incoming, driver) = establish(Side::Server, tls, snapshot.config.connection.clone());
-        let driver = tokio::spawn(driver);
+        let mut driver = tokio::spawn(driver);
         let say_goodbye = async {
             handle.drain(drain.started().await);
             // A second, shorter deadline must reach the connection too.
@@ -227,9 +227,16 @@ impl Inbound {
             () = say_goodbye => {}
             () = expire => {}
         }
-        // Its socket must be gone before its slot is free.
+        // Its socket must be gone before its slot is free; a peer that keeps it open does not hold up a drain.
         drop(handle);
-        let _ = driver.await;
+        let overdue = async {
+            drain.expired().await;
+            sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            _ = &mut driver => {}
+            () = overdue => driver.abort(),
+        }
         drop(slots);
     }
 
@@ -381,3 +388,5 @@ impl std::fmt::Display for Unwelcome {
 }
 
 const TARGET: &str = "hbone::inbound";
+/// For the last frames of a connection after the deadline of a drain.
+const FAREWELL: Duration = Duration::from_secs(2);

@@ -56,6 +56,10 @@ impl<W: Wire> Wire for Watched<W> {
         self.inner.poll_shutdown(cx)
     }
 
+    fn written(&self) -> u64 {
+        self.inner.written()
+    }
+
     fn release_buffers(&mut self) {
         self.inner.release_buffers();
     }
