@@ -9,7 +9,7 @@ use hbone_tunnel::{Drain, DrainReport, Inbound, Outbound, Pool, Shutdown, drain}
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::{self, Resolved};
 use crate::exit::{Exit, Failure};
@@ -138,9 +138,14 @@ impl Node {
         let until = Instant::now() + deadline;
         self.shutdown.start(deadline);
         while self.tasks.join_next().await.is_some() {}
-        let report = self.shutdown.finished().await;
+        let mut report = self.shutdown.finished().await;
         let left = until.saturating_duration_since(Instant::now());
-        self.pool.close(left.max(FAREWELL)).await;
+        let closed = self.pool.close(left.max(FAREWELL)).await;
+        if closed.cut > 0 {
+            warn!(connections = closed.cut, streams = closed.streams, "connections to peers were cut");
+        }
+        // What had ended here and not left yet was cut off: its far end has seen a reset.
+        report.reset += u64::try_from(closed.streams).unwrap_or(u64::MAX);
         report
     }
 

@@ -111,9 +111,12 @@ fn f12_a_second_signal_ends_at_once_with_its_own_code_and_resets_live_tunnels() 
     idle.assert_both_ends_see_a_reset("bob is ended");
 }
 
+/// What a server has received, and whether it saw a clean end of it.
+type Upload = (Vec<u8>, bool);
+
 /// Sends octets to a server that has ended its own direction first, through a bob who has been stopped: they
 /// stay with alice, who has seen the client's FIN. Gives back what the server sees in the end.
-fn stuck_upload(limits: &str) -> (Pair, Vec<u8>, Receiver<(Vec<u8>, bool)>) {
+fn stuck_upload(limits: &str) -> (Pair, Vec<u8>, Receiver<Upload>) {
     let (report, server) = channel();
     let address = fake::serve(move |mut stream| {
         stream.shutdown(Shutdown::Write).unwrap();
