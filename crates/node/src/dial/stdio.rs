@@ -2,6 +2,7 @@
 //! round. Called by command.rs. A reset is an error, never an end, and octets that never left are one too.
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use hbone_conn::{ConnectionError, ReadHalf, Stream, WriteHalf};
@@ -15,11 +16,12 @@ use crate::exit::{Exit, Failure};
 pub(super) async fn join(
     stream: Stream,
     connection: JoinHandle<ConnectionError>,
-    farewell: std::time::Duration,
+    farewell: Duration,
 ) -> Result<(), Failure> {
     let joined = directions(stream).await;
-    // Without streams it drains by itself.
-    let ended = timeout(farewell, connection).await;
+    // Without streams it drains by itself. After a failure there is only the reset to be told.
+    let limit = if joined.is_ok() { farewell } else { farewell.min(RESET) };
+    let ended = timeout(limit, connection).await;
     joined?;
     match ended {
         Ok(Ok(ConnectionError::Closed)) => Ok(()),
@@ -102,3 +104,5 @@ fn broken(error: &dyn std::error::Error) -> Failure {
 }
 
 const BUFFER: usize = 64 << 10;
+/// For the reset of a failed tunnel to leave.
+const RESET: Duration = Duration::from_secs(2);

@@ -30,6 +30,8 @@ fn f11_a_live_tunnel_may_end_in_peace_while_the_node_drains() {
     stream.read_exact(&mut [0; 6]).unwrap();
     pair.alice.process().signal("TERM");
     pair.alice.process().line("draining", |line| line.contains("draining"));
+    // Nothing is reloaded any more, and nothing dies of it.
+    pair.alice.process().signal("HUP");
     stream.write_all(b"during").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut rest = String::new();
