@@ -242,7 +242,7 @@ fn judge_request(fields: &Fields) -> Result<(), Violation> {
         judge_value(field.value)?;
     }
     judge_pseudo(&pseudo)?;
-    judge_authority(pseudo.authority, host)
+    judge_authority(pseudo.authority, host, pseudo.scheme)
 }
 
 fn judge_pseudo(pseudo: &Pseudo<'_>) -> Result<(), Violation> {
@@ -279,17 +279,33 @@ fn judge_pseudo(pseudo: &Pseudo<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-fn judge_authority(authority: Option<&[u8]>, host: Option<&[u8]>) -> Result<(), Violation> {
+fn judge_authority(
+    authority: Option<&[u8]>,
+    host: Option<&[u8]>,
+    scheme: Option<&[u8]>,
+) -> Result<(), Violation> {
     let Some(authority) = authority else { return Ok(()) };
     // RFC 9113 8.3.1: no user information; host, if it is there, must not contradict.
     let forbidden = |&octet: &u8| octet <= b' ' || octet >= 0x7f || b"@/?#\\\"<>".contains(&octet);
     if authority.iter().any(forbidden) {
         return Err(Violation::Authority);
     }
-    if host.is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
+    let named = without_default_port(authority, scheme);
+    if host.is_some_and(|host| !without_default_port(host, scheme).eq_ignore_ascii_case(named)) {
         return Err(Violation::Authority);
     }
     Ok(())
+}
+
+/// RFC 9113 8.3.1, RFC 3986 6.2.3: an empty port and the port that the scheme implies name the same entity as no
+/// port. Without a scheme, as in CONNECT, no port is implied.
+fn without_default_port<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [u8] {
+    let port: &[u8] = match scheme {
+        Some(b"http") => b":80",
+        Some(b"https") => b":443",
+        Some(_) | None => return authority,
+    };
+    authority.strip_suffix(port).or_else(|| authority.strip_suffix(b":")).unwrap_or(authority)
 }
 
 fn judge_response(fields: &Fields) -> Result<(), Violation> {

@@ -75,6 +75,10 @@ pub enum Violation {
     GoawayRaised,
     /// PRIORITY_UPDATE from a server.
     PriorityUpdateFromServer,
+    /// PRIORITY_UPDATE of a push stream that nobody has promised.
+    PriorityUpdateOfIdlePush,
+    /// PRIORITY_UPDATE of more idle streams than may be opened.
+    PriorityUpdateOverLimit,
     /// Behaviour that only costs: see [`Flood`].
     Flood(Flood),
 }
@@ -131,7 +135,9 @@ impl Violation {
             | Self::ContentLength
             | Self::Informational
             | Self::GoawayRaised
-            | Self::PriorityUpdateFromServer => ErrorCode::PROTOCOL_ERROR,
+            | Self::PriorityUpdateFromServer
+            | Self::PriorityUpdateOfIdlePush
+            | Self::PriorityUpdateOverLimit => ErrorCode::PROTOCOL_ERROR,
         }
     }
 
@@ -174,6 +180,8 @@ impl Violation {
             Self::Informational => ("RFC 9113 8.1", "informational responses out of bounds"),
             Self::GoawayRaised => ("RFC 9113 6.8", "GOAWAY raised its last stream identifier"),
             Self::PriorityUpdateFromServer => ("RFC 9218 7.1", "PRIORITY_UPDATE from a server"),
+            Self::PriorityUpdateOfIdlePush => ("RFC 9218 7.1", "PRIORITY_UPDATE of an idle push stream"),
+            Self::PriorityUpdateOverLimit => ("RFC 9218 7.1", "PRIORITY_UPDATE of too many idle streams"),
             Self::Flood(flood) => ("RFC 9113 10.5", flood.name()),
         }
     }

@@ -19,6 +19,7 @@ mod half;
 #[cfg(any(test, fuzzing))]
 mod invariants;
 mod keepalive;
+mod prioritised;
 mod queue;
 mod recv;
 mod schedule;

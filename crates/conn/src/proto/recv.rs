@@ -49,8 +49,9 @@ pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(),
         Frame::PriorityUpdate { .. } if state.side == Side::Client => {
             Err(Fault::Connection(Violation::PriorityUpdateFromServer))
         }
-        // A hint (RFC 9218 7.1); nothing is kept of it. Unknown frames are ignored (RFC 9113 5.5).
-        Frame::PriorityUpdate { .. } | Frame::Unknown { .. } => state.glitch(now),
+        Frame::PriorityUpdate { stream, .. } => priority_update(state, now, stream),
+        // Unknown frames are ignored (RFC 9113 5.5).
+        Frame::Unknown { .. } => state.glitch(now),
     }
 }
 
@@ -64,8 +65,13 @@ enum Target {
 }
 
 fn target(state: &State, id: StreamId) -> Target {
+    let live = |key| state.streams.get(key).filter(|stream| !stream.is_closed());
     match state.streams.find(id) {
-        Some(key) if state.streams.get(key).is_some_and(|stream| !stream.is_closed()) => Target::Live(key),
+        // RFC 9113 5.1: a stream of ours is idle until its HEADERS have left, whatever the peer guesses.
+        Some(key) if live(key).is_some_and(|stream| id.initiator() == state.side && !stream.send.head_sent) => {
+            Target::Idle
+        }
+        Some(key) if live(key).is_some() => Target::Live(key),
         Some(_) => Target::Closed(state.closed.recall(id)),
         None if state.is_idle(id) => Target::Idle,
         None => Target::Closed(state.closed.recall(id)),
@@ -183,8 +189,9 @@ fn headers(state: &mut State, now: Instant, block: HeaderBlock) -> Result<(), Fa
             return Err(Fault::Connection(Violation::StreamParity));
         }
         state.last_peer_id = Some(id);
+        state.prioritised.opened(id);
     }
-    if block.priority.is_some_and(|priority| priority.depends_on(id)) {
+    if !state.peer.no_priorities && block.priority.is_some_and(|priority| priority.depends_on(id)) {
         return Err(Fault::Stream(id, Violation::SelfDependency));
     }
     match found {
@@ -356,10 +363,31 @@ fn answer(
 /// PRIORITY is deprecated and changes nothing (RFC 9113 5.3.2), but it costs.
 fn prioritised(state: &mut State, now: Instant, id: StreamId, priority: Priority) -> Result<(), Fault> {
     state.glitch(now)?;
-    if priority.depends_on(id) && !state.is_idle(id) {
+    // RFC 9218 2.1: the signals of a peer that has renounced them are ignored, whatever they say.
+    if priority.depends_on(id) && !state.is_idle(id) && !state.peer.no_priorities {
         return Err(Fault::Stream(id, Violation::SelfDependency));
     }
     Ok(())
+}
+
+/// A hint (RFC 9218 7.1) that is not followed; what may be hinted at is judged all the same.
+fn priority_update(state: &mut State, now: Instant, id: StreamId) -> Result<(), Fault> {
+    state.glitch(now)?;
+    if id.initiator() == state.side {
+        // We push nothing: every push stream is idle.
+        return Err(Fault::Connection(Violation::PriorityUpdateOfIdlePush));
+    }
+    // Before the peer has acknowledged our SETTINGS it cannot know the limit.
+    if !state.is_idle(id) || !state.settings_acknowledged {
+        return Ok(());
+    }
+    let active = state.streams.active(state.side.peer());
+    let room = (state.config.max_concurrent_streams as usize).saturating_sub(active);
+    if state.prioritised.note(id, room) {
+        Ok(())
+    } else {
+        Err(Fault::Connection(Violation::PriorityUpdateOverLimit))
+    }
 }
 
 fn reset(state: &mut State, now: Instant, id: StreamId, code: ErrorCode) -> Result<(), Fault> {

@@ -43,6 +43,8 @@ pub(super) struct PeerSettings {
     /// `None` until the peer states it.
     pub(super) max_streams: Option<u32>,
     pub(super) connect_protocol: bool,
+    /// It has renounced the priority signals of RFC 7540.
+    pub(super) no_priorities: bool,
     /// The first SETTINGS have arrived.
     pub(super) known: bool,
 }
@@ -66,6 +68,7 @@ impl PeerSettings {
             max_frame_size: DEFAULT_MAX_FRAME_SIZE,
             max_streams: None,
             connect_protocol: false,
+            no_priorities: false,
             known: false,
         }
     }
@@ -89,6 +92,7 @@ impl PeerSettings {
                 return Err(Violation::SettingNotAllowed);
             }
             SettingId::ENABLE_CONNECT_PROTOCOL => self.connect_protocol = value == 1,
+            SettingId::NO_RFC7540_PRIORITIES => self.no_priorities = value == 1,
             // RFC 9113 6.5.2: unknown settings are ignored; the others need nothing done.
             _ => {}
         }

@@ -18,6 +18,7 @@ use super::flow::{ReceiveWindow, SendWindow};
 use super::goaway::{Goaway, Sent};
 use super::half::{Place, RecvState};
 use super::keepalive::{Path, Pings, Purpose};
+use super::prioritised::Prioritised;
 use super::schedule::Schedule;
 use super::settings::{self, PeerSettings};
 use super::stats::Stats;
@@ -113,6 +114,7 @@ pub(super) struct State {
     pub(super) block: Vec<u8>,
 
     pub(super) goaway: Goaway,
+    pub(super) prioritised: Prioritised,
     pub(super) pings: Pings,
     pub(super) path: Path,
     pub(super) abuse: Abuse,
@@ -134,11 +136,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(side: Side, config: Config, now: Instant) -> Self {
-        let mut decoder = Decoder::new(DecoderConfig {
-            max_frame_size: settings::max_frame_size(&config),
-            max_header_block: config.max_header_list_size as usize * 2,
-            ..DecoderConfig::default()
-        });
+        let mut decoder = Decoder::new(Self::decoder_config(&config));
         if side == Side::Server {
             decoder.expect_preface();
         }
@@ -180,6 +178,7 @@ impl State {
             credit: VecDeque::new(),
             block: Vec::new(),
             goaway: Goaway::new(),
+            prioritised: Prioritised::default(),
             pings: Pings::default(),
             path: Path::new(config.initial_window_size, config.max_window_size),
             abuse: Abuse::new(now),
@@ -193,6 +192,15 @@ impl State {
             wants_slot: false,
             stats: Stats::default(),
             config,
+        }
+    }
+
+    /// What the decoder takes of a peer.
+    pub(super) fn decoder_config(config: &Config) -> DecoderConfig {
+        DecoderConfig {
+            max_frame_size: settings::max_frame_size(config),
+            max_header_block: config.max_header_list_size as usize * 2,
+            ..DecoderConfig::default()
         }
     }
 

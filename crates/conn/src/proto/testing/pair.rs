@@ -12,8 +12,8 @@ use hbone_frame::{DEFAULT_WINDOW, Side};
 
 use super::epoch;
 use super::rng::{Rng, seed_from_environment};
-use super::wire::{Chop, Leg};
-use crate::proto::half::RecvState;
+use super::wire::{Chop, Leg, Tally};
+use crate::proto::half::{RecvHalf, RecvState};
 use crate::proto::settings;
 use crate::proto::{
     Config, Connection, ConnectionError, Event, Read, Request, Response, StreamError, StreamKey, Transmit,
@@ -270,9 +270,9 @@ impl Pair {
     }
 }
 
-/// The windows for what `sender` sends over `forth`, credit for which comes over `back`.
-fn check_windows(sender: &End, forth: &Leg, receiver: &End, back: &Leg) {
-    let (sender, receiver) = (&sender.engine.state, &receiver.engine.state);
+/// The windows for what goes `there` over `forth`, credit for which comes `back`.
+fn check_windows(here: &End, forth: &Leg, there: &End, back: &Leg) {
+    let sender = &here.engine.state;
     if sender.is_open() {
         let expected = i64::from(DEFAULT_WINDOW) + back.left.credit - forth.entered.charged;
         assert_eq!(sender.send_window.available(DEFAULT_WINDOW), expected, "the sender's connection window");
@@ -284,20 +284,33 @@ fn check_windows(sender: &End, forth: &Leg, receiver: &End, back: &Leg) {
             assert_eq!(stream.send.window.available(initial), expected, "the sender's window of {id}");
         }
     }
-    if receiver.is_open() {
-        let expected = i64::from(DEFAULT_WINDOW) + back.entered.credit - forth.left.charged;
-        let (size, available, due) = receiver.recv_window.parts();
-        assert_eq!(available, expected, "the receiver's connection window");
-        assert_eq!(size - available - due, forth.left.unfinished, "octets that hold the connection window");
-        let initial = settings::initial_receive_window(&receiver.config, receiver.settings_acknowledged);
-        for stream in receiver.streams.iter().filter(|stream| stream.recv.state != RecvState::Failed) {
-            let id = stream.key.id().get();
-            let of = |counts: &std::collections::HashMap<u32, i64>| counts.get(&id).copied().unwrap_or(0);
-            let expected = i64::from(initial) + of(&back.entered.credit_of) - of(&forth.left.charged_of);
-            assert_eq!(stream.recv.window.parts().1, expected, "the receiver's window of {id}");
-            // What was read, dropped or padding has been given back, all of it and once.
-            let owed = stream.recv.queue.len() as i64 + forth.left.unfinished_of(id);
-            assert_eq!(stream.recv.window.outstanding(), owed, "octets that hold the window of {id}");
-        }
+    let check_all = |recv: &RecvHalf| recv.state != RecvState::Failed;
+    check_receiver(&there.engine, &forth.left, &back.entered, check_all);
+}
+
+/// The windows for what an engine has received, credit for which it has sent, of the streams that `counts`.
+pub(in crate::proto) fn check_receiver(
+    engine: &Connection,
+    received: &Tally,
+    sent: &Tally,
+    counts: impl Fn(&RecvHalf) -> bool,
+) {
+    let receiver = &engine.state;
+    if !receiver.is_open() {
+        return;
+    }
+    let expected = i64::from(DEFAULT_WINDOW) + sent.credit - received.charged;
+    let (size, available, due) = receiver.recv_window.parts();
+    assert_eq!(available, expected, "the receiver's connection window");
+    assert_eq!(size - available - due, received.unfinished, "octets that hold the connection window");
+    let initial = settings::initial_receive_window(&receiver.config, receiver.settings_acknowledged);
+    for stream in receiver.streams.iter().filter(|stream| counts(&stream.recv)) {
+        let id = stream.key.id().get();
+        let of = |counts: &std::collections::HashMap<u32, i64>| counts.get(&id).copied().unwrap_or(0);
+        let expected = i64::from(initial) + of(&sent.credit_of) - of(&received.charged_of);
+        assert_eq!(stream.recv.window.parts().1, expected, "the receiver's window of {id}");
+        // What was read, dropped or padding has been given back, all of it and once.
+        let owed = stream.recv.queue.len() as i64 + received.unfinished_of(id);
+        assert_eq!(stream.recv.window.outstanding(), owed, "octets that hold the window of {id}");
     }
 }

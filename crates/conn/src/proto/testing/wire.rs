@@ -10,6 +10,8 @@ use bytes::Bytes;
 use hbone_frame::{Decoder, DecoderConfig, Frame, Side};
 
 use super::rng::Rng;
+use crate::proto::Config;
+use crate::proto::state::State;
 
 /// How octets are cut into reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(in crate::proto) enum Chop {
 /// What has passed one end of the wire.
 pub(in crate::proto) struct Tally {
     decoder: Decoder,
+    /// A frame may be malformed.
+    hostile: bool,
     pub(in crate::proto) octets: u64,
     /// DATA by the length of its frames.
     pub(in crate::proto) charged: i64,
@@ -41,13 +45,25 @@ pub(in crate::proto) struct Tally {
 }
 
 impl Tally {
-    fn new(from: Side) -> Self {
-        let mut decoder = Decoder::new(DecoderConfig { max_frame_size: 1 << 24, ..DecoderConfig::default() });
+    /// What an engine of that side sends.
+    pub(in crate::proto) fn new(from: Side) -> Self {
+        let config = DecoderConfig { max_frame_size: 1 << 24, ..DecoderConfig::default() };
+        Self::with(from, config, false)
+    }
+
+    /// What anybody sends to an engine of that configuration; as much of it as that understands.
+    pub(in crate::proto) fn of_a_stranger(from: Side, config: &Config) -> Self {
+        Self::with(from, State::decoder_config(config), true)
+    }
+
+    fn with(from: Side, config: DecoderConfig, hostile: bool) -> Self {
+        let mut decoder = Decoder::new(config);
         if from == Side::Client {
             decoder.expect_preface();
         }
         Self {
             decoder,
+            hostile,
             octets: 0,
             charged: 0,
             unfinished: 0,
@@ -66,11 +82,15 @@ impl Tally {
         if self.current == stream { self.unfinished } else { 0 }
     }
 
-    fn pass(&mut self, octets: Bytes) {
+    pub(in crate::proto) fn pass(&mut self, octets: Bytes) {
         self.octets += octets.len() as u64;
         self.decoder.feed(octets);
-        while let Some(frame) = self.decoder.next().expect("an engine sends well-formed frames") {
-            self.count(frame);
+        loop {
+            match self.decoder.next() {
+                Ok(None) => break,
+                Ok(Some(frame)) => self.count(frame),
+                Err(fault) => assert!(self.hostile, "an engine sends well-formed frames: {fault:?}"),
+            }
         }
     }
 
