@@ -100,7 +100,7 @@ pub struct IdIssue {
     /// The folder with ca.pem and ca.key.
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     pub ca: PathBuf,
-    /// The folder to write <name>.pem and <name>.key into.
+    /// The folder to write NAME.pem and NAME.key into.
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     pub out: PathBuf,
     /// The name of the two files; the service account when left out.
