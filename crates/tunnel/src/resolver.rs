@@ -204,16 +204,36 @@ mod tests {
         }
 
         async fn busy(&self, count: usize) {
-            while self.busy.load(Ordering::SeqCst) != count {
-                tokio::task::yield_now().await;
-            }
+            let until = async {
+                while self.busy.load(Ordering::SeqCst) != count {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(LONG, until).await.expect("as many lookups never run at a time");
         }
     }
 
-    fn lookups(slots: usize, share: usize) -> (Arc<Service>, Arc<Lookups>) {
+    /// Opens the service at the end of a test that fails: the runtime waits for its threads.
+    struct Opens(Arc<Service>);
+
+    impl std::ops::Deref for Opens {
+        type Target = Service;
+
+        fn deref(&self) -> &Service {
+            &self.0
+        }
+    }
+
+    impl Drop for Opens {
+        fn drop(&mut self) {
+            self.0.open();
+        }
+    }
+
+    fn lookups(slots: usize, share: usize) -> (Opens, Arc<Lookups>) {
         let service = Arc::new(Service::default());
         let asked = Arc::clone(&service);
-        (service, Lookups::new(slots, share, move |name| asked.look_up(name)))
+        (Opens(service), Lookups::new(slots, share, move |name| asked.look_up(name)))
     }
 
     fn name(text: &str) -> HostName {
