@@ -13,11 +13,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// Sets the options that a tunnel wants: no delay of small writes, and a dead peer is noticed.
+/// Sets the options that a tunnel wants: no delay of small writes, and a dead peer is noticed
+/// within two minutes of silence.
 pub(crate) fn tune(tcp: &TcpStream) {
     // A socket that takes no options works without them; if it is dead, its first use will tell.
     let _ = tcp.set_nodelay(true);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL).with_retries(3);
     let _ = SockRef::from(tcp).set_tcp_keepalive(&keepalive);
 }
 
