@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn content_length_is_one_number() {
+    fn rfc9113_8_1_1_content_length_is_one_number() {
         let length = |values: &[&str]| {
             let extra: Vec<_> = values.iter().map(|value| ("content-length", *value)).collect();
             with(&extra).unwrap().content_length()
@@ -510,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn trailers_have_no_pseudo_fields() {
+    fn rfc9113_8_1_trailers_have_no_pseudo_fields() {
         let judge = |pairs: &[(&str, &str)]| judge_trailers(&pairs.iter().copied().collect());
         assert_eq!(judge(&[("grpc-status", "0")]), Ok(()));
         assert_eq!(judge(&[(":status", "200")]), Err(Violation::PseudoInTrailers));

@@ -233,7 +233,12 @@ impl Connection {
     pub fn respond(&mut self, key: StreamKey, response: Response, end: bool) -> Result<(), StreamError> {
         let state = &mut self.state;
         match state.streams.get_mut(key) {
-            Some(stream) if stream.send.state == SendState::Head && response.judge().is_ok() => {
+            // RFC 9113 8.6: there is no 101 here.
+            Some(stream)
+                if stream.send.state == SendState::Head
+                    && response.judge().is_ok()
+                    && response.status() != 101 =>
+            {
                 if !response.is_informational() {
                     stream.send.state = if end { SendState::Finishing } else { SendState::Open };
                     stream.answered = true;

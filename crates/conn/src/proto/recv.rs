@@ -68,7 +68,9 @@ fn target(state: &State, id: StreamId) -> Target {
     let live = |key| state.streams.get(key).filter(|stream| !stream.is_closed());
     match state.streams.find(id) {
         // RFC 9113 5.1: a stream of ours is idle until its HEADERS have left, whatever the peer guesses.
-        Some(key) if live(key).is_some_and(|stream| id.initiator() == state.side && !stream.send.head_sent) => {
+        Some(key)
+            if live(key).is_some_and(|stream| id.initiator() == state.side && !stream.send.head_sent) =>
+        {
             Target::Idle
         }
         Some(key) if live(key).is_some() => Target::Live(key),

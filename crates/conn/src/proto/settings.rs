@@ -88,6 +88,8 @@ impl PeerSettings {
             SettingId::INITIAL_WINDOW_SIZE => return Ok(Change::InitialWindow(value)),
             SettingId::MAX_FRAME_SIZE => self.max_frame_size = value,
             // RFC 8441 3: MUST NOT be withdrawn.
+            // On a server it means nothing.
+            SettingId::ENABLE_CONNECT_PROTOCOL if us == Side::Server => {}
             SettingId::ENABLE_CONNECT_PROTOCOL if value == 0 && self.connect_protocol => {
                 return Err(Violation::SettingNotAllowed);
             }

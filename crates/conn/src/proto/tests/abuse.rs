@@ -328,8 +328,14 @@ fn h31_priority_churn_keeps_nothing_and_ends_the_connection() {
 fn h32_priority_update_is_bounded_on_a_server_and_forbidden_to_it() {
     let update_of = |id: u32| raw(0x10, 0, 0, &[&id.to_be_bytes()[..], b"u=1"].concat());
     let mut script = Script::server();
-    until_the_end(&mut script, 10_000, |script, n| {
+    let sent = until_the_end(&mut script, 10_000, |script, n| {
         script.send(update_of(2 * n + 1));
+    });
+    assert_eq!(sent, 257, "one more than may be opened");
+    script.expect_fault(Violation::PriorityUpdateOverLimit);
+    let mut script = Script::server();
+    until_the_end(&mut script, 10_000, |script, _| {
+        script.send(update_of(1));
     });
     ended_by(&mut script, Flood::Glitches);
     Script::client().send(update_of(1)).expect_end(0, Violation::PriorityUpdateFromServer);

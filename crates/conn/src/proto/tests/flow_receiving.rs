@@ -213,7 +213,7 @@ fn h50_padding_as_long_as_the_payload_ends_the_connection() {
 }
 
 #[test]
-fn our_small_initial_window_holds_from_the_acknowledgement_on() {
+fn rfc9113_6_9_3_our_small_initial_window_holds_from_the_acknowledgement_on() {
     let config = Config { initial_window_size: 1000, connection_window_size: 1 << 20, ..plain() };
     let mut script = Script::strangers(Side::Server, config);
     script.send(PREFACE.to_vec()).send(settings(&[])).skip();
@@ -227,7 +227,7 @@ fn our_small_initial_window_holds_from_the_acknowledgement_on() {
 }
 
 #[test]
-fn our_small_initial_window_leaves_a_negative_one_that_reading_lifts() {
+fn rfc9113_6_9_2_our_small_initial_window_leaves_a_negative_one_that_reading_lifts() {
     let config = Config { initial_window_size: 1000, connection_window_size: 1 << 20, ..plain() };
     let mut script = Script::strangers(Side::Server, config);
     script.send(PREFACE.to_vec()).send(settings(&[])).skip();
@@ -241,7 +241,7 @@ fn our_small_initial_window_leaves_a_negative_one_that_reading_lifts() {
 }
 
 #[test]
-fn our_small_initial_window_refuses_data_on_a_negative_one() {
+fn rfc9113_6_9_2_our_small_initial_window_refuses_data_on_a_negative_one() {
     let config = Config { initial_window_size: 1000, connection_window_size: 1 << 20, ..plain() };
     let mut script = Script::strangers(Side::Server, config);
     script.send(PREFACE.to_vec()).send(settings(&[])).skip();

@@ -37,7 +37,7 @@ fn credit_is_spent_at_emission_and_nowhere_before() {
 }
 
 #[test]
-fn the_connection_window_bounds_all_streams_together() {
+fn rfc9113_6_9_1_the_connection_window_bounds_all_streams_together() {
     let mut script = Script::server();
     let (first, second) = (script.tunnel(1), script.tunnel(3));
     script.engine.write(first, vec![0; 60_000].into()).unwrap();
@@ -50,7 +50,7 @@ fn the_connection_window_bounds_all_streams_together() {
 }
 
 #[test]
-fn a_lone_end_stream_needs_no_credit_of_either_window() {
+fn rfc9113_6_9_1_a_lone_end_stream_needs_no_credit_of_either_window() {
     let mut script = Script::server();
     let (full, done) = (script.tunnel(1), script.tunnel(3));
     script.engine.write(full, vec![0; 65_535].into()).unwrap();
@@ -72,7 +72,7 @@ fn end_stream_rides_with_the_last_octet() {
 }
 
 #[test]
-fn frames_follow_the_peers_frame_size() {
+fn rfc9113_4_2_frames_follow_the_peers_frame_size() {
     let mut script = Script::server();
     let key = script.tunnel(1);
     script.send(settings(&[(SettingId::MAX_FRAME_SIZE, 20_000)])).skip();

@@ -26,7 +26,7 @@ fn drain(script: &mut Script, deadline: Option<Duration>) -> u64 {
 }
 
 #[test]
-fn a_server_drains_in_two_steps_and_loses_no_stream() {
+fn rfc9113_6_8_a_server_drains_in_two_steps_and_loses_no_stream() {
     let mut script = Script::server();
     let first = script.tunnel(1);
     let probe = drain(&mut script, None);
@@ -131,7 +131,7 @@ fn a_drain_on_both_sides_at_once_ends_in_peace() {
 }
 
 #[test]
-fn streams_beyond_the_last_one_fail_as_not_processed() {
+fn rfc9113_6_8_streams_beyond_the_last_one_fail_as_not_processed() {
     let mut script = Script::client();
     let (kept, lost) = (script.tunnel(1), script.open());
     assert_eq!(script.read(lost), (0, Ok(Read::Pending)));
@@ -150,7 +150,7 @@ fn streams_beyond_the_last_one_fail_as_not_processed() {
 }
 
 #[test]
-fn a_waiting_opener_learns_that_the_peer_goes_away() {
+fn rfc9113_6_8_a_waiting_opener_learns_that_the_peer_goes_away() {
     let mut script = Script::client();
     script.send(settings(&[(hbone_frame::SettingId::MAX_CONCURRENT_STREAMS, 1)])).skip();
     script.open();
@@ -251,7 +251,7 @@ fn rfc9113_6_8_our_last_identifier_does_not_rise_either() {
 }
 
 #[test]
-fn close_ends_at_once_with_the_code() {
+fn rfc9113_5_4_1_close_ends_at_once_with_the_code() {
     let mut script = Script::server();
     let key = script.tunnel(1);
     script.engine.write(key, "lost".into()).unwrap();

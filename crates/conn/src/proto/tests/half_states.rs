@@ -74,14 +74,14 @@ fn closed_client() -> (Script, StreamKey) {
 // Idle.
 
 #[test]
-fn idle_server_headers_open_the_stream() {
+fn rfc9113_5_1_idle_server_headers_open_the_stream() {
     let mut script = Script::server();
     let key = script.send(headers(1)).incoming();
     assert_eq!((key.id().get(), script.engine.active_streams()), (1, 1));
 }
 
 #[test]
-fn idle_server_headers_with_end_stream_half_close_it() {
+fn rfc9113_5_1_idle_server_headers_with_end_stream_half_close_it() {
     let mut script = Script::server();
     let key = script.send(get(1)).incoming();
     assert_eq!(script.read(key), (0, Ok(Read::End)));
@@ -89,13 +89,13 @@ fn idle_server_headers_with_end_stream_half_close_it() {
 }
 
 #[test]
-fn idle_data_is_an_error_of_the_connection() {
+fn rfc9113_5_1_idle_data_is_an_error_of_the_connection() {
     Script::server().send(data(1, 1)).expect_end(0, Violation::IdleStream);
     Script::client().send(data(1, 1)).expect_end(0, Violation::IdleStream);
 }
 
 #[test]
-fn idle_rst_stream_is_an_error_of_the_connection() {
+fn rfc9113_5_1_idle_rst_stream_is_an_error_of_the_connection() {
     Script::server().send(rst(1, CANCEL)).expect_end(0, Violation::IdleStream);
     Script::server().send(rst(2, CANCEL)).expect_end(0, Violation::IdleStream);
     Script::client().send(rst(1, CANCEL)).expect_end(0, Violation::IdleStream);
@@ -103,21 +103,21 @@ fn idle_rst_stream_is_an_error_of_the_connection() {
 }
 
 #[test]
-fn idle_window_update_is_an_error_of_the_connection() {
+fn rfc9113_5_1_idle_window_update_is_an_error_of_the_connection() {
     Script::server().send(update(1, 1)).expect_end(0, Violation::IdleStream);
     Script::client().send(update(1, 1)).expect_end(0, Violation::IdleStream);
     Script::client().send(update(2, 1)).expect_end(0, Violation::IdleStream);
 }
 
 #[test]
-fn idle_priority_is_ignored() {
+fn rfc9113_5_1_idle_priority_is_ignored() {
     Script::server().send(priority(1, 0)).expect_alive();
     Script::client().send(priority(1, 3)).expect_alive();
     Script::server().send(priority(7, 7)).expect_alive();
 }
 
 #[test]
-fn idle_streams_are_never_reset() {
+fn rfc9113_6_4_idle_streams_are_never_reset() {
     // RFC 9113 6.4: RST_STREAM MUST NOT be sent for an idle stream; what would be an error of the stream is
     // one of the connection.
     let length = Violation::Frame(Malformed::PriorityLength);
@@ -128,7 +128,7 @@ fn idle_streams_are_never_reset() {
 }
 
 #[test]
-fn idle_headers_of_the_wrong_parity_are_an_error_of_the_connection() {
+fn rfc9113_5_1_1_idle_headers_of_the_wrong_parity_are_an_error_of_the_connection() {
     Script::server().send(headers(2)).expect_end(0, Violation::IdleStream);
     Script::client().send(headers(1)).expect_end(0, Violation::IdleStream);
     Script::client().send(headers(2)).expect_end(0, Violation::StreamParity);
@@ -137,7 +137,7 @@ fn idle_headers_of_the_wrong_parity_are_an_error_of_the_connection() {
 // Open, and the head of the other side has not come (client) or was not given (server).
 
 #[test]
-fn unanswered_client_data_is_an_error_of_the_stream() {
+fn rfc9113_8_1_unanswered_client_data_is_an_error_of_the_stream() {
     let mut script = Script::client();
     let key = script.open();
     script.send(data(1, 10)).expect(rst(1, PROTOCOL_ERROR)).expect_alive();
@@ -145,7 +145,7 @@ fn unanswered_client_data_is_an_error_of_the_stream() {
 }
 
 #[test]
-fn unanswered_client_rst_stream_fails_it() {
+fn rfc9113_5_1_unanswered_client_rst_stream_fails_it() {
     let mut script = Script::client();
     let key = script.open();
     script.send(rst(1, ErrorCode::REFUSED_STREAM)).expect_nothing();
@@ -154,7 +154,7 @@ fn unanswered_client_rst_stream_fails_it() {
 }
 
 #[test]
-fn unanswered_client_response_opens_its_receiving_half() {
+fn rfc9113_5_1_unanswered_client_response_opens_its_receiving_half() {
     let mut script = Script::client();
     let key = script.open();
     assert_eq!(script.read(key), (0, Ok(Read::Pending)));
@@ -165,7 +165,7 @@ fn unanswered_client_response_opens_its_receiving_half() {
 }
 
 #[test]
-fn unanswered_client_response_with_end_stream_wakes_a_reader() {
+fn rfc9113_5_1_unanswered_client_response_with_end_stream_wakes_a_reader() {
     let mut script = Script::client();
     let key = script.open();
     assert_eq!(script.read(key), (0, Ok(Read::Pending)));
@@ -176,7 +176,7 @@ fn unanswered_client_response_with_end_stream_wakes_a_reader() {
 }
 
 #[test]
-fn unanswered_server_may_not_finish_and_its_octets_wait() {
+fn rfc9113_5_1_unanswered_server_may_not_finish_and_its_octets_wait() {
     let mut script = Script::server();
     let key = script.send(headers(1)).incoming();
     assert_eq!(script.engine.finish(key), Err(StreamError::Finished));
@@ -187,7 +187,7 @@ fn unanswered_server_may_not_finish_and_its_octets_wait() {
 }
 
 #[test]
-fn unanswered_server_takes_data() {
+fn rfc9113_5_1_unanswered_server_takes_data() {
     let mut script = Script::server();
     let key = script.send(headers(1)).send(data(1, 5)).incoming();
     assert_eq!(script.read(key), (5, Ok(Read::Pending)));
@@ -196,7 +196,7 @@ fn unanswered_server_takes_data() {
 // Open.
 
 #[test]
-fn open_data_is_delivered() {
+fn rfc9113_5_1_open_data_is_delivered() {
     for (mut script, key) in [open_server(), open_client()] {
         script.send(data(1, 100)).expect_nothing();
         assert_eq!(script.read(key), (100, Ok(Read::Pending)));
@@ -204,7 +204,7 @@ fn open_data_is_delivered() {
 }
 
 #[test]
-fn open_end_stream_half_closes_the_receiving_half_only() {
+fn rfc9113_5_1_open_end_stream_half_closes_the_receiving_half_only() {
     for (mut script, key) in [open_server(), open_client()] {
         script.send(last_data(1, 4)).expect_nothing();
         assert_eq!(script.read(key), (4, Ok(Read::End)));
@@ -214,7 +214,7 @@ fn open_end_stream_half_closes_the_receiving_half_only() {
 }
 
 #[test]
-fn open_finish_half_closes_the_sending_half_only() {
+fn rfc9113_5_1_open_finish_half_closes_the_sending_half_only() {
     for (mut script, key) in [open_server(), open_client()] {
         script.engine.write(key, "last".into()).unwrap();
         script.engine.finish(key).unwrap();
@@ -227,7 +227,7 @@ fn open_finish_half_closes_the_sending_half_only() {
 }
 
 #[test]
-fn open_rst_stream_closes_both_halves() {
+fn rfc9113_5_1_open_rst_stream_closes_both_halves() {
     for (mut script, key) in [open_server(), open_client()] {
         assert_eq!(script.read(key), (0, Ok(Read::Pending)));
         script.send(rst(1, CANCEL)).expect_nothing();
@@ -239,7 +239,7 @@ fn open_rst_stream_closes_both_halves() {
 }
 
 #[test]
-fn open_reset_by_us_closes_both_halves() {
+fn rfc9113_5_1_open_reset_by_us_closes_both_halves() {
     for (mut script, key) in [open_server(), open_client()] {
         script.send(data(1, 10)).reset(key, CANCEL).expect(rst(1, CANCEL)).expect_nothing();
         assert_eq!(script.read(key), (0, Err(StreamError::Cancelled(CANCEL))));
@@ -248,7 +248,7 @@ fn open_reset_by_us_closes_both_halves() {
 }
 
 #[test]
-fn open_window_update_adds_credit() {
+fn rfc9113_5_1_open_window_update_adds_credit() {
     for (mut script, key) in [open_server(), open_client()] {
         script.engine.write(key, vec![0; 70_000].into()).unwrap();
         script.expect(data(1, 65_535));
@@ -258,7 +258,7 @@ fn open_window_update_adds_credit() {
 }
 
 #[test]
-fn open_priority_is_ignored_unless_it_depends_on_itself() {
+fn rfc9113_5_1_open_priority_is_ignored_unless_it_depends_on_itself() {
     for (mut script, _) in [open_server(), open_client()] {
         script.send(priority(1, 3)).expect_nothing();
         script.send(priority(1, 1)).expect(rst(1, PROTOCOL_ERROR)).expect_alive();
@@ -266,7 +266,7 @@ fn open_priority_is_ignored_unless_it_depends_on_itself() {
 }
 
 #[test]
-fn open_push_promise_is_an_error_of_the_connection() {
+fn rfc9113_6_6_open_push_promise_is_an_error_of_the_connection() {
     let (mut script, _) = open_server();
     script.send(push_promise(1, 2)).expect_end(1, Violation::PushPromise);
     let (mut script, _) = open_client();
@@ -276,7 +276,7 @@ fn open_push_promise_is_an_error_of_the_connection() {
 // Half-closed (remote): the peer has ended.
 
 #[test]
-fn half_closed_remote_data_is_an_error_of_the_stream() {
+fn rfc9113_5_1_half_closed_remote_data_is_an_error_of_the_stream() {
     for (mut script, key) in [half_closed_remote_server(), half_closed_remote_client()] {
         script.send(data(1, 1)).expect(rst(1, STREAM_CLOSED)).expect_alive();
         assert_eq!(script.read(key), (3, Ok(Read::End)), "what had arrived whole stays");
@@ -285,14 +285,14 @@ fn half_closed_remote_data_is_an_error_of_the_stream() {
 }
 
 #[test]
-fn half_closed_remote_headers_are_an_error_of_the_stream() {
+fn rfc9113_5_1_half_closed_remote_headers_are_an_error_of_the_stream() {
     for (mut script, _) in [half_closed_remote_server(), half_closed_remote_client()] {
         script.send(trailers(1)).expect(rst(1, STREAM_CLOSED)).expect_alive();
     }
 }
 
 #[test]
-fn half_closed_remote_window_update_priority_and_rst_stream_are_fine() {
+fn rfc9113_5_1_half_closed_remote_window_update_priority_and_rst_stream_are_fine() {
     for (mut script, key) in [half_closed_remote_server(), half_closed_remote_client()] {
         script.send(update(1, 5)).send(priority(1, 0)).expect_nothing();
         script.send(rst(1, ErrorCode::NO_ERROR)).expect_nothing();
@@ -302,7 +302,7 @@ fn half_closed_remote_window_update_priority_and_rst_stream_are_fine() {
 }
 
 #[test]
-fn half_closed_remote_finish_closes_it() {
+fn rfc9113_5_1_half_closed_remote_finish_closes_it() {
     for (mut script, key) in [half_closed_remote_server(), half_closed_remote_client()] {
         script.engine.finish(key).unwrap();
         script.expect(last_data(1, 0)).expect_nothing();
@@ -314,7 +314,7 @@ fn half_closed_remote_finish_closes_it() {
 // Half-closed (local): this end has ended.
 
 #[test]
-fn half_closed_local_data_and_end_stream_are_delivered() {
+fn rfc9113_5_1_half_closed_local_data_and_end_stream_are_delivered() {
     for (mut script, key) in [half_closed_local_server(), half_closed_local_client()] {
         script.send(data(1, 5)).send(last_data(1, 6)).expect_nothing();
         assert_eq!(script.read(key), (11, Ok(Read::End)));
@@ -323,14 +323,14 @@ fn half_closed_local_data_and_end_stream_are_delivered() {
 }
 
 #[test]
-fn half_closed_local_window_update_is_ignored() {
+fn rfc9113_5_1_half_closed_local_window_update_is_ignored() {
     for (mut script, _) in [half_closed_local_server(), half_closed_local_client()] {
         script.send(update(1, 100)).expect_alive();
     }
 }
 
 #[test]
-fn half_closed_local_rst_stream_cuts_the_receiving_half() {
+fn rfc9113_5_1_half_closed_local_rst_stream_cuts_the_receiving_half() {
     for (mut script, key) in [half_closed_local_server(), half_closed_local_client()] {
         script.send(data(1, 5)).send(rst(1, ErrorCode::NO_ERROR)).expect_nothing();
         // Before END_STREAM even NO_ERROR is a truncation.
@@ -339,7 +339,7 @@ fn half_closed_local_rst_stream_cuts_the_receiving_half() {
 }
 
 #[test]
-fn half_closed_local_reset_by_us_closes_it() {
+fn rfc9113_5_1_half_closed_local_reset_by_us_closes_it() {
     for (mut script, key) in [half_closed_local_server(), half_closed_local_client()] {
         script.reset(key, CANCEL).expect(rst(1, CANCEL)).expect_nothing();
         assert_eq!(script.engine.active_streams(), 0);
@@ -349,7 +349,7 @@ fn half_closed_local_reset_by_us_closes_it() {
 // Closed.
 
 #[test]
-fn closed_window_update_rst_stream_and_priority_are_ignored() {
+fn rfc9113_5_1_closed_window_update_rst_stream_and_priority_are_ignored() {
     for (mut script, key) in [closed_server(), closed_client()] {
         script.send(update(1, 5)).send(priority(1, 0)).send(rst(1, CANCEL)).expect_nothing();
         script.engine.release(key);
@@ -358,7 +358,7 @@ fn closed_window_update_rst_stream_and_priority_are_ignored() {
 }
 
 #[test]
-fn closed_data_is_an_error_of_the_stream_whether_it_is_held_or_released() {
+fn rfc9113_5_1_closed_data_is_an_error_of_the_stream_whether_it_is_held_or_released() {
     for (mut script, key) in [closed_server(), closed_client()] {
         script.send(data(1, 1)).expect(rst(1, STREAM_CLOSED)).expect_nothing();
         script.engine.release(key);
@@ -367,7 +367,7 @@ fn closed_data_is_an_error_of_the_stream_whether_it_is_held_or_released() {
 }
 
 #[test]
-fn closed_headers_are_an_error_of_the_connection() {
+fn rfc9113_5_1_closed_headers_are_an_error_of_the_connection() {
     let (mut script, _) = closed_server();
     script.send(headers(1)).expect_end(1, Violation::ClosedStream);
     let (mut script, _) = closed_client();
@@ -375,7 +375,7 @@ fn closed_headers_are_an_error_of_the_connection() {
 }
 
 #[test]
-fn closed_reset_by_us_sends_nothing_and_drops_what_is_unread() {
+fn rfc9113_5_1_closed_reset_by_us_sends_nothing_and_drops_what_is_unread() {
     for (mut script, key) in [closed_server(), closed_client()] {
         script.reset(key, CANCEL).expect_nothing();
         // Three octets were dropped: that is no end.
@@ -384,7 +384,7 @@ fn closed_reset_by_us_sends_nothing_and_drops_what_is_unread() {
 }
 
 #[test]
-fn closed_finish_and_release_are_harmless() {
+fn rfc9113_5_1_closed_finish_and_release_are_harmless() {
     for (mut script, key) in [closed_server(), closed_client()] {
         script.engine.finish(key).unwrap();
         script.engine.release(key);
@@ -397,7 +397,7 @@ fn closed_finish_and_release_are_harmless() {
 }
 
 #[test]
-fn closed_streams_below_a_skipped_identifier_are_closed_too() {
+fn rfc9113_5_1_1_closed_streams_below_a_skipped_identifier_are_closed_too() {
     let mut script = Script::server();
     script.send(headers(7)).skip();
     script.send(data(3, 1)).expect(rst(3, STREAM_CLOSED));

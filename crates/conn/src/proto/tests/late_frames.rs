@@ -35,7 +35,7 @@ fn rfc9113_5_4_2_a_reset_is_never_answered_with_a_reset() {
 }
 
 #[test]
-fn after_its_own_end_the_peer_may_send_nothing_more() {
+fn rfc9113_5_1_after_its_own_end_the_peer_may_send_nothing_more() {
     let mut script = cancelled();
     script.send(last_data(1, 5)).expect_nothing();
     script.send(data(1, 5)).expect(rst(1, ErrorCode::STREAM_CLOSED)).expect_nothing();
@@ -45,7 +45,7 @@ fn after_its_own_end_the_peer_may_send_nothing_more() {
 }
 
 #[test]
-fn after_the_peers_reset_its_frames_are_errors() {
+fn rfc9113_6_1_after_the_peers_reset_its_frames_are_errors() {
     let mut script = Script::server();
     let key = script.tunnel(1);
     script.send(rst(1, CANCEL)).send(data(1, 1)).expect(rst(1, ErrorCode::STREAM_CLOSED)).expect_nothing();
@@ -76,7 +76,7 @@ fn a_flood_of_late_heads_ends_the_connection() {
 }
 
 #[test]
-fn resets_long_forgotten_are_still_tolerated() {
+fn rfc9113_5_4_2_resets_long_forgotten_are_still_tolerated() {
     let mut script = Script::server();
     for n in 0..1000 {
         let id = 2 * n + 1;
@@ -91,7 +91,7 @@ fn resets_long_forgotten_are_still_tolerated() {
 }
 
 #[test]
-fn a_block_that_comes_after_our_reset_still_feeds_the_table() {
+fn rfc9113_4_3_a_block_that_comes_after_our_reset_still_feeds_the_table() {
     let mut script = cancelled();
     let insert = [&[0x40][..], &block(&[("x-key", "value")])[1..]].concat();
     script.send(raw(0x1, 0x4 | 0x1, 1, &insert)).expect_nothing();

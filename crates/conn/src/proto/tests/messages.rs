@@ -72,7 +72,7 @@ fn rfc9113_8_3_malformed_requests_never_reach_the_application() {
 }
 
 #[test]
-fn rfc8441_protocol_is_refused_unless_it_was_announced() {
+fn rfc8441_3_protocol_is_refused_unless_it_was_announced() {
     let config = Config { enable_connect_protocol: false, ..plain() };
     let mut script = Script::with(Side::Server, config);
     script.send(head(1, WEBSOCKET, false)).expect(rst(1, PROTOCOL_ERROR));
@@ -84,7 +84,7 @@ fn rfc8441_protocol_is_refused_unless_it_was_announced() {
 }
 
 #[test]
-fn open_refuses_what_must_not_be_sent_and_keeps_the_request() {
+fn rfc9113_8_3_1_open_refuses_what_must_not_be_sent_and_keeps_the_request() {
     let mut script = Script::client();
     let mut request = Some(Request::new("GET", "https", "a.example", "no-slash"));
     let misuse = OpenError::Invalid(Misuse::Head(Violation::PseudoValue));
@@ -120,7 +120,7 @@ fn rfc9113_4_3_refused_blocks_are_still_decoded() {
 }
 
 #[test]
-fn trailers_end_the_receiving_half_on_both_roles() {
+fn rfc9113_8_1_trailers_end_the_receiving_half_on_both_roles() {
     let mut script = Script::server();
     let key = script.send(head(1, GET, false)).send(data(1, 4)).incoming();
     script.send(trailers(1)).expect_nothing();
@@ -135,7 +135,7 @@ fn trailers_end_the_receiving_half_on_both_roles() {
 }
 
 #[test]
-fn trailers_without_end_stream_with_pseudo_fields_or_wrong_octets_reset_the_stream() {
+fn rfc9113_8_1_trailers_without_end_stream_with_pseudo_fields_or_wrong_octets_reset_the_stream() {
     let cases = [
         (head(1, &[("a", "b")], false), Violation::TrailersWithoutEnd),
         (head(1, &[(":path", "/")], true), Violation::PseudoInTrailers),
@@ -254,7 +254,7 @@ fn h63_informational_responses_are_dropped_and_sixteen_are_too_many_plus_one() {
 }
 
 #[test]
-fn informational_responses_with_end_stream_or_101_reset_the_stream() {
+fn rfc9113_8_1_informational_responses_with_end_stream_or_101_reset_the_stream() {
     response_refused(a_get(), &[response(1, 100, true)], Violation::Informational);
     response_refused(a_get(), &[response(1, 101, false)], Violation::Informational);
 }
@@ -273,7 +273,7 @@ fn rfc9113_8_3_2_a_response_without_one_status_is_refused() {
 }
 
 #[test]
-fn respond_sends_informational_heads_before_the_final_one_and_nothing_after_it() {
+fn rfc9113_8_1_respond_sends_informational_heads_before_the_final_one_and_nothing_after_it() {
     let mut script = Script::server();
     let key = script.send(get(1)).incoming();
     script.engine.respond(key, Response::new(103), false).unwrap();
@@ -286,7 +286,7 @@ fn respond_sends_informational_heads_before_the_final_one_and_nothing_after_it()
 }
 
 #[test]
-fn a_request_list_over_the_limit_is_answered_with_431() {
+fn rfc9113_10_5_1_a_request_list_over_the_limit_is_answered_with_431() {
     let long = "x".repeat(9000);
     let fields = [GET, &[("a", &long), ("b", &long), ("c", &long), ("d", &long)]].concat();
     let mut script = Script::server();
@@ -308,7 +308,7 @@ fn h14_a_request_of_101_fields_is_answered_with_431() {
 }
 
 #[test]
-fn a_response_list_or_trailers_over_the_limit_reset_the_stream() {
+fn rfc9113_10_5_1_a_response_list_or_trailers_over_the_limit_reset_the_stream() {
     let long = "x".repeat(9000);
     let many: Vec<_> = ["a", "b", "c", "d"].iter().map(|name| (*name, long.as_str())).collect();
     let fields = [&[(":status", "200")][..], &many].concat();
@@ -319,7 +319,7 @@ fn a_response_list_or_trailers_over_the_limit_reset_the_stream() {
 }
 
 #[test]
-fn header_blocks_longer_than_the_peers_frames_are_continued() {
+fn rfc9113_6_2_header_blocks_longer_than_the_peers_frames_are_continued() {
     let mut script = Script::client();
     let mut request = a_get();
     for name in ["a", "b", "c"] {

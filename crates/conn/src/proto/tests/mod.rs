@@ -18,6 +18,7 @@ mod messages;
 mod opening;
 mod ping;
 mod release;
+mod rfc;
 mod scheduling;
 mod settings;
 mod simulate;

@@ -102,7 +102,7 @@ fn h61_after_the_acknowledgement_refusals_are_budgeted() {
 }
 
 #[test]
-fn open_is_refused_at_the_limit_and_openable_follows() {
+fn rfc9113_5_1_2_open_is_refused_at_the_limit_and_openable_follows() {
     let mut script = Script::client();
     script.send(settings(&[(SettingId::MAX_CONCURRENT_STREAMS, 2)])).skip();
     let first = script.open();
@@ -149,7 +149,7 @@ fn before_the_peers_settings_a_moderate_number_of_streams_is_assumed() {
 }
 
 #[test]
-fn a_refused_stream_says_that_it_was_not_processed() {
+fn rfc9113_8_7_a_refused_stream_says_that_it_was_not_processed() {
     let config = Config { max_concurrent_streams: 1, ..Config::default() };
     let mut pair = Pair::strangers(1, Config::default(), config);
     let first = pair.client.engine.open(&mut connect(), false).unwrap();

@@ -62,7 +62,7 @@ fn a_round_trip_is_measured_from_emission() {
 }
 
 #[test]
-fn an_answer_that_nobody_asked_for_is_no_fault_but_counts() {
+fn rfc9113_6_7_an_answer_that_nobody_asked_for_is_no_fault_but_counts() {
     let mut script = Script::server();
     script.send(pong(77)).expect_nothing();
     assert_eq!(script.engine.stats().glitches, 1);

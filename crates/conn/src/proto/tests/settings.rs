@@ -178,7 +178,7 @@ fn a_peer_without_settings_is_left_after_the_handshake_timeout() {
 }
 
 #[test]
-fn a_lower_stream_limit_than_the_count_refuses_until_streams_end() {
+fn rfc9113_5_1_2_a_lower_stream_limit_than_the_count_refuses_until_streams_end() {
     let mut script = Script::client();
     let limit = |value| settings(&[(SettingId::MAX_CONCURRENT_STREAMS, value)]);
     let keys = [script.open(), script.open(), script.open()];
@@ -216,7 +216,7 @@ fn h13_an_encoder_table_of_nothing_is_obeyed() {
 }
 
 #[test]
-fn our_small_decoder_table_holds_from_the_acknowledgement_on() {
+fn rfc9113_4_3_1_our_small_decoder_table_holds_from_the_acknowledgement_on() {
     let config = Config { header_table_size: 0, ..plain() };
     let mut script = Script::strangers(Side::Server, config);
     script.send(PREFACE.to_vec()).send(settings(&[])).send(settings_ack()).skip();
