@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_registry_and_unknown_codes_stay_numbers() {
+    fn rfc9113_7_names_are_those_of_the_registry_and_unknown_codes_stay_numbers() {
         assert_eq!(ErrorCode(0xb).to_string(), "ENHANCE_YOUR_CALM");
         assert_eq!(ErrorCode::HTTP_1_1_REQUIRED.0, 13);
         assert_eq!(ErrorCode(0xe).name(), None);

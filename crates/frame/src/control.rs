@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_bits_are_ignored_and_wrong_lengths_are_none() {
+    fn rfc9113_4_1_reserved_bits_are_ignored_and_wrong_lengths_are_none() {
         assert_eq!(window_update(&[0x80, 0, 0, 1]), Some(1));
         assert_eq!(window_update(&[0, 0, 1]), None);
         assert_eq!(goaway(&[0x80, 0, 0, 0, 0, 0, 0, 2]), Some((None, ErrorCode::INTERNAL_ERROR, &[][..])));

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_as_it_was_written() {
+    fn rfc9113_4_1_a_head_is_read_as_it_was_written() {
         let head = FrameHead {
             length: 0x00ab_cdef,
             kind: Kind(0xfe),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reserved_bit_of_a_head_is_ignored() {
+    fn rfc9113_4_1_the_reserved_bit_of_a_head_is_ignored() {
         let head = FrameHead::parse(&[0, 0, 0, 6, 0, 0x80, 0, 0, 0]);
         assert_eq!((head.stream, head.kind.to_string()), (None, "PING".to_owned()));
         assert_eq!(FrameHead::parse(&[0, 0, 0, 0xa, 0, 0x80, 0, 0, 7]).stream, StreamId::new(7));

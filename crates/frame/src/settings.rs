@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_keep_their_order_and_the_last_of_an_id_wins() {
+    fn rfc9113_6_5_3_entries_keep_their_order_and_the_last_of_an_id_wins() {
         let mut settings = Settings::new();
         settings.push(SettingId::INITIAL_WINDOW_SIZE, 1);
         settings.push(SettingId(0xfafa), 7);

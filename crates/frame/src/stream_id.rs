@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_no_stream_and_the_reserved_bit_is_ignored() {
+    fn rfc9113_4_1_zero_is_no_stream_and_the_reserved_bit_is_ignored() {
         assert_eq!(StreamId::new(0), None);
         assert_eq!(StreamId::new(0x8000_0000), None);
         assert_eq!(StreamId::new(0x8000_0005).unwrap().get(), 5);

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rfc_7541_c_1_examples() {
+    fn rfc7541_c_1_examples() {
         for (value, prefix, octets) in
             [(10, 5, &[0x0a][..]), (1337, 5, &[0x1f, 0x9a, 0x0a]), (42, 8, &[0x2a])]
         {
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_gives_back_the_value_and_leaves_the_rest() {
+    fn rfc7541_5_1_every_prefix_gives_back_the_value_and_leaves_the_rest() {
         for prefix in 1..=8 {
             for value in (0..2000).chain((8..=28).flat_map(|power| [(1 << power) - 1, 1 << power])) {
                 let mut out = Vec::new();

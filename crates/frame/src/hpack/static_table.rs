@@ -200,7 +200,7 @@ mod tests {
     use crate::field::split_entry;
 
     #[test]
-    fn every_entry_is_found_by_name_and_by_value() {
+    fn rfc7541_a_every_entry_is_found_by_name_and_by_value() {
         for (at, (name, value)) in ENTRIES.iter().enumerate() {
             let first = find_name(name.as_bytes()).unwrap();
             assert_eq!(ENTRIES[first - 1].0, *name);

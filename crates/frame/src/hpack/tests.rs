@@ -5,5 +5,6 @@ mod oracle;
 mod policy;
 mod rfc;
 mod round_trip;
+mod rules;
 mod stories;
 mod support;

@@ -320,7 +320,7 @@ fn h14_twenty_five_thousand_names_are_refused_at_field_101() {
 }
 
 #[test]
-fn indices_beyond_the_tables_are_refused() {
+fn rfc7541_2_3_3_indices_beyond_the_tables_are_refused() {
     for block in [&[0x80][..], &[0x81, 0x80]] {
         assert_eq!(fresh(block), Err(CompressionError::IndexZero));
     }

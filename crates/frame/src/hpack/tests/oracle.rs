@@ -170,7 +170,7 @@ proptest! {
 }
 
 #[test]
-fn every_symbol_has_the_code_that_the_crate_knows() {
+fn rfc7541_b_every_symbol_has_the_code_that_the_crate_knows() {
     for symbol in 0..=255u8 {
         let mut block = Vec::new();
         write(&Form::Literal(4, 0x00, Ok(1), Text::Coded(vec![symbol; 3])), &mut block);

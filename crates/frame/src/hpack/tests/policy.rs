@@ -22,7 +22,7 @@ fn a_repeated_list_costs_an_octet_a_field() {
 }
 
 #[test]
-fn a_sensitive_field_is_never_indexed_and_never_referred_to() {
+fn rfc7541_7_1_3_a_sensitive_field_is_never_indexed_and_never_referred_to() {
     let mut encoder = Encoder::new(4096);
     let open = plain(&[("x-token", "abc"), ("authorization", "abc")]);
     encode(&mut encoder, &open);
@@ -76,7 +76,7 @@ fn huffman_code_is_used_only_where_it_is_shorter() {
 }
 
 #[test]
-fn size_updates_announce_the_smallest_and_the_final_size() {
+fn rfc7541_4_2_size_updates_announce_the_smallest_and_the_final_size() {
     let get = plain(&[(":method", "GET")]);
     let sent = |cap: usize, settings: &[u32]| {
         let mut encoder = Encoder::new(cap);

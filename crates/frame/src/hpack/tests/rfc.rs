@@ -18,7 +18,7 @@ fn check(table: usize, exchange: Exchange<'_>) {
 }
 
 #[test]
-fn rfc_7541_c_2_representations() {
+fn rfc7541_c_2_representations() {
     check(
         4096,
         &[("400a637573746f6d2d6b65790d637573746f6d2d686561646572", &[("custom-key", "custom-header")], 55)],
@@ -54,7 +54,7 @@ const HUFFMAN_REQUESTS: [&str; 3] = [
 ];
 
 #[test]
-fn rfc_7541_c_3_requests_without_huffman() {
+fn rfc7541_c_3_requests_without_huffman() {
     check(
         4096,
         &[
@@ -66,7 +66,7 @@ fn rfc_7541_c_3_requests_without_huffman() {
 }
 
 #[test]
-fn rfc_7541_c_4_requests_with_huffman_and_our_encoder_sends_the_same() {
+fn rfc7541_c_4_requests_with_huffman_and_our_encoder_sends_the_same() {
     let [a, b, c] = HUFFMAN_REQUESTS;
     check(4096, &[(a, REQUESTS[0], 57), (b, REQUESTS[1], 110), (c, REQUESTS[2], 164)]);
     let mut encoder = Encoder::new(4096);
@@ -102,7 +102,7 @@ const RESPONSES: [&[(&str, &str)]; 3] = [
 ];
 
 #[test]
-fn rfc_7541_c_5_responses_without_huffman_in_a_table_of_256() {
+fn rfc7541_c_5_responses_without_huffman_in_a_table_of_256() {
     check(
         256,
         &[
@@ -125,7 +125,7 @@ fn rfc_7541_c_5_responses_without_huffman_in_a_table_of_256() {
 }
 
 #[test]
-fn rfc_7541_c_6_responses_with_huffman_in_a_table_of_256() {
+fn rfc7541_c_6_responses_with_huffman_in_a_table_of_256() {
     check(
         256,
         &[

@@ -78,7 +78,7 @@ proptest! {
     }
 
     #[test]
-    fn huffman_gives_back_any_octets(octets in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn rfc7541_5_2_huffman_gives_back_any_octets(octets in prop::collection::vec(any::<u8>(), 0..600)) {
         let mut coded = Vec::new();
         crate::hpack::huffman::encode(&octets, &mut coded);
         prop_assert_eq!(coded.len(), crate::hpack::huffman::encoded_len(&octets));
