@@ -77,9 +77,13 @@ impl End {
     }
 
     pub(in crate::proto) fn response(&mut self, stream: StreamKey) -> Option<u16> {
-        self.take(|event| match event {
-            Event::Response { key, response, .. } if *key == stream => Some(response.status()),
-            _ => None,
+        self.take(|event| {
+            if let Event::Response { key, response, .. } = event
+                && *key == stream
+            {
+                return Some(response.status());
+            }
+            None
         })
     }
 
