@@ -45,6 +45,10 @@ impl ByteQueue {
     /// Appends a piece of the input `batch`: shared when it is large, or when its input is pinned here anyway;
     /// copied when it is small. `true`: shared.
     pub(super) fn push(&mut self, data: Bytes, batch: u32) -> bool {
+        // An empty chunk would be read as no octets, which is how an end looks to many.
+        if data.is_empty() {
+            return false;
+        }
         let pinned = matches!(self.tail(), Some(Chunk::Shared(_, last)) if *last == batch && batch != OWN);
         if data.len() < SMALL && !pinned {
             self.push_slice(&data);
@@ -181,6 +185,15 @@ mod tests {
         let copied = pop();
         assert_ne!(copied.as_ptr(), buffer[5010..].as_ptr());
         assert_eq!(copied.len(), 10);
+    }
+
+    #[test]
+    fn nothing_is_no_chunk_behind_a_shared_one_either() {
+        let mut queue = ByteQueue::default();
+        queue.push(vec![7; 5000].into(), 3);
+        assert!(!queue.push(Bytes::new(), 3));
+        assert_eq!(queue.pop(usize::MAX).unwrap().len(), 5000);
+        assert!(queue.pop(usize::MAX).is_none());
     }
 
     #[test]

@@ -465,6 +465,10 @@ fn settings_ack(state: &mut State, now: Instant) -> Result<(), Fault> {
         for key in state.streams.keys() {
             if let Some(stream) = state.streams.get_mut(key) {
                 stream.recv.window.shrink(excess);
+                // What was too little for the large window may be all that the small one has.
+                if stream.recv.joins_credit() {
+                    state.credit.push_back(key);
+                }
             }
         }
     }

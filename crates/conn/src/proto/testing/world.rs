@@ -104,7 +104,10 @@ impl World {
             let turns = u64::from(reader.initial_window_size) * 30;
             turns.min(writer.quantum.min(writer.flight) as u64 * 1000)
         });
-        let mut pair = Pair::with(seed, client, server);
+        let mut pair = Pair::strangers(seed, client, server);
+        if rng.once_in(2) {
+            pair.settle();
+        }
         if rng.once_in(2) {
             pair.delay(Duration::from_micros(rng.below(5000) as u64));
         }
@@ -448,6 +451,10 @@ impl World {
             for (sender, direction) in stream.directions.iter().enumerate() {
                 let reader = stream.ends[1 - sender];
                 if direction.disturbed || reader.released || (sender == 1 && stream.ends[1].key.is_none()) {
+                    continue;
+                }
+                // Opened before the limit was known, and refused: whoever let go of it has not asked.
+                if reader.key.is_none() && stream.ends[0].released {
                     continue;
                 }
                 let what = format!("stream {at} from {sender}: {}/{}", direction.read, direction.written);

@@ -363,3 +363,26 @@ fn f3_a_reader_that_comes_back_finds_everything() {
     }
     assert_eq!(total, 3_000_000);
 }
+
+#[test]
+fn n2_an_empty_data_frame_behind_a_large_one_is_never_read_as_octets() {
+    let mut script = Script::server();
+    let key = script.tunnel(1);
+    let end = last_data(1, 0);
+    script.send([data(1, 5000), data(1, 0), data(1, 5000), end].concat());
+    for _ in 0..2 {
+        assert!(matches!(script.engine.read(key, usize::MAX), Ok(Read::Data(octets)) if octets.len() == 5000));
+    }
+    assert_eq!(script.engine.read(key, usize::MAX), Ok(Read::End));
+}
+
+#[test]
+fn h48_credit_that_a_smaller_window_makes_worth_announcing_is_announced() {
+    let mut script = Script::strangers(Side::Server, Config { initial_window_size: 10, ..plain() });
+    // The peer goes by 65 535 octets until it has our SETTINGS.
+    script.send([PREFACE.to_vec(), settings(&[]), headers(1), data(1, 21)].concat());
+    let key = script.incoming();
+    assert_eq!(script.read(key).0, 21);
+    // From its acknowledgement on it has 10 - 21: without an update it could never send again.
+    script.skip().send(settings_ack()).expect(update(1, 21));
+}
