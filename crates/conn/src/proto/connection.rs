@@ -53,9 +53,13 @@ impl Connection {
         state.next_batch();
         state.decoder.feed(bytes);
         while self.state.is_open() {
+            let mut last = None;
             let outcome = match self.state.decoder.next() {
                 Ok(None) => break,
                 Ok(Some(frame)) => {
+                    if let Frame::Data(piece) = &frame {
+                        last = piece.end_stream.then_some(piece.stream);
+                    }
                     self.state.stats.frames_received += 1;
                     if matches!(frame, Frame::Headers(_)) {
                         self.state.timers.stop(Timer::HeaderBlock);
@@ -66,6 +70,10 @@ impl Connection {
             };
             if let Err(fault) = outcome {
                 self.route(now, fault);
+                // The end of a frame at fault counts, whether it comes with its beginning or later.
+                if let Some(id) = last {
+                    self.state.closed.ended_by_peer(id);
+                }
             }
         }
         self.watch_header_block(now);

@@ -52,6 +52,8 @@ struct Stream {
 pub(in crate::proto) struct World {
     pair: Pair,
     rng: Rng,
+    /// By a fuzzer, whose octets are the operations.
+    led: bool,
     streams: Vec<Stream>,
     may_open: bool,
     draining: bool,
@@ -60,6 +62,8 @@ pub(in crate::proto) struct World {
     /// The end of the wire has been seen by somebody.
     broken: bool,
     pings: usize,
+    /// PINGs sent so far.
+    pinged: usize,
     /// Octets that a stream is given, by sender: some turns of the reader's window, not thousands.
     most: [u64; 2],
 }
@@ -89,20 +93,22 @@ fn config(rng: &mut Rng) -> Config {
 impl World {
     /// A world of its own for each seed.
     pub(in crate::proto) fn new(seed: u64) -> Self {
-        Self::with(seed, Rng::new(seed ^ 0x5eed))
+        Self::with(seed, Rng::new(seed ^ 0x5eed), 30)
     }
 
     /// A world that a fuzzer leads.
     pub(in crate::proto) fn led(octets: &[u8]) -> Self {
         let mut rng = Rng::led(octets);
-        Self::with(rng.below(256) as u64, rng)
+        let seed = rng.below(256) as u64;
+        Self { led: true, ..Self::with(seed, rng, 5) }
     }
 
-    fn with(seed: u64, mut rng: Rng) -> Self {
+    /// A stream is given so many `turns` of its reader's window, at the most.
+    fn with(seed: u64, mut rng: Rng, turns: u64) -> Self {
         let (client, server) = (config(&mut rng), config(&mut rng));
         let most = [(&client, &server), (&server, &client)].map(|(writer, reader)| {
-            let turns = u64::from(reader.initial_window_size) * 30;
-            turns.min(writer.quantum.min(writer.flight) as u64 * 1000)
+            let octets = u64::from(reader.initial_window_size) * turns;
+            octets.min(writer.quantum.min(writer.flight) as u64 * 1000)
         });
         let mut pair = Pair::strangers(seed, client, server);
         if rng.once_in(2) {
@@ -114,12 +120,14 @@ impl World {
         Self {
             pair,
             rng,
+            led: false,
             streams: Vec::new(),
             may_open: true,
             draining: false,
             cut: None,
             broken: false,
             pings: 0,
+            pinged: 0,
             most,
         }
     }
@@ -130,9 +138,9 @@ impl World {
 
     /// Runs to the end and judges.
     pub(in crate::proto) fn run(&mut self) {
-        let led = self.rng.left() > 0;
         for done in 0..MOST_OPERATIONS {
-            if if led { self.rng.left() == 0 } else { done == OPERATIONS } {
+            let over = if self.led { self.rng.left() == 0 } else { done == OPERATIONS };
+            if over {
                 break;
             }
             self.operation();
@@ -322,7 +330,9 @@ impl World {
     }
 
     fn ping(&mut self, side: usize) {
-        if self.engine(side).ping().is_some() {
+        // A peer budgets PINGs, keepalive among them.
+        if self.pinged < 30 && self.engine(side).ping().is_some() {
+            self.pinged += 1;
             self.pings += 1;
         }
     }

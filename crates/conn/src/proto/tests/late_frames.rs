@@ -98,3 +98,20 @@ fn rfc9113_4_3_a_block_that_comes_after_our_reset_still_feeds_the_table() {
     let request = [&block(CONNECT)[..], &[0xbe]].concat();
     script.send(raw(0x1, 0x4, 3, &request)).incoming();
 }
+
+#[test]
+fn rfc9113_5_1_the_end_of_a_frame_at_fault_counts_however_it_is_cut() {
+    for cut in [9, 100, 509] {
+        let mut script = Script::server();
+        script.send(headers(3)).skip();
+        // Stream 1 is closed, never having been open; the frame that is refused for that carries END_STREAM.
+        let octets = last_data(1, 500);
+        let (head, tail) = octets.split_at(cut);
+        script
+            .send(head.to_vec())
+            .send(tail.to_vec())
+            .expect(rst(1, ErrorCode::STREAM_CLOSED))
+            .expect_nothing();
+        script.send(data(1, 1)).expect(rst(1, ErrorCode::STREAM_CLOSED)).expect_alive();
+    }
+}
