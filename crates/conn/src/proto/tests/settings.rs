@@ -73,6 +73,20 @@ fn rfc9113_6_5_2_only_a_client_announces_enable_push_and_that_0() {
 }
 
 #[test]
+fn rfc9113_6_5_2_what_we_announce_is_within_its_range() {
+    for (frame, window) in [(0, 0), (16_383, 65_535), (1 << 20, 1 << 31), (u32::MAX, u32::MAX)] {
+        let config = Config { max_frame_size: frame, initial_window_size: window, ..plain() };
+        for (id, value) in announced(Side::Server, config) {
+            match id {
+                SettingId::MAX_FRAME_SIZE => assert!((16_384..=(1 << 24) - 1).contains(&value), "{value}"),
+                SettingId::INITIAL_WINDOW_SIZE => assert!(value <= 0x7fff_ffff, "{value}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
 fn rfc9113_6_5_2_enable_push_from_the_peer() {
     let push = |value| settings(&[(SettingId::ENABLE_PUSH, value)]);
     Script::server().send(push(0)).send(push(1)).expect(settings_ack()).expect(settings_ack()).expect_alive();
