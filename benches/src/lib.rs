@@ -2,7 +2,7 @@
 //!
 //! The same runtimes, sockets, chunk sizes and payload for both; figures are taken from outside by the same
 //! clock and the same counters. From the leaves up: [`measure`], [`runtime`], [`payload`], [`ours`], [`stock`],
-//! [`raw`], [`bulk`].
+//! [`raw`], [`bulk`]. [`soak`] is no benchmark: the simulator of the program of that name.
 
 pub mod bulk;
 pub mod measure;
@@ -10,4 +10,5 @@ pub mod ours;
 pub mod payload;
 pub mod raw;
 pub mod runtime;
+pub mod soak;
 pub mod stock;
