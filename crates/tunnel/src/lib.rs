@@ -14,6 +14,8 @@ mod drain;
 mod error;
 mod escape;
 mod expiry;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hush;
 mod identity;
 mod inbound;

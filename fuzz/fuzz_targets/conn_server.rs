@@ -1,0 +1,4 @@
+//! A server keeps its promises against any client; see `hbone_conn::fuzzing`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| hbone_conn::fuzzing::conn_server(input));
