@@ -330,9 +330,9 @@ fn judge_response(fields: &Fields) -> Result<(), Violation> {
 
 /// A field that is no pseudo-field: RFC 9113 8.2.1 and 8.2.2.
 fn judge_field(field: Field<'_>) -> Result<(), Violation> {
-    // 8.2.1: no 0x00-0x20, no upper case, no 0x7f-0xff, no colon; RFC 9110 5.1: at least one octet.
-    let forbidden = |&octet: &u8| matches!(octet, 0x00..=0x20 | b'A'..=b'Z' | 0x7f..=0xff | b':');
-    if field.name.is_empty() || field.name.iter().any(forbidden) {
+    // 8.2.1: a token of RFC 9110 5.1, which has no 0x00-0x20, no 0x7f-0xff and no colon; no upper case.
+    let allowed = |&octet: &u8| is_token(octet) && !octet.is_ascii_uppercase();
+    if field.name.is_empty() || !field.name.iter().all(allowed) {
         return Err(Violation::FieldOctets);
     }
     judge_value(field.value)?;
@@ -345,10 +345,10 @@ fn judge_field(field: Field<'_>) -> Result<(), Violation> {
     }
 }
 
-/// RFC 9113 8.2.1: no NUL, LF or CR anywhere, no space or tab at either end.
+/// RFC 9113 8.2.1 and RFC 9110 5.5: no control but tab, so neither NUL nor LF nor CR; no space or tab at either end.
 fn judge_value(value: &[u8]) -> Result<(), Violation> {
     let blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
-    if value.iter().any(|octet| matches!(octet, 0 | b'\n' | b'\r')) {
+    if value.iter().any(|octet| matches!(octet, 0x00..=0x08 | 0x0a..=0x1f | 0x7f)) {
         return Err(Violation::FieldOctets);
     }
     if blank(value.first()) || blank(value.last()) {
@@ -452,7 +452,9 @@ mod tests {
         for octet in 0..=255_u8 {
             let mut fields: Fields = GET.into_iter().collect();
             fields.push(&[b'x', octet, b'y'], b"v");
-            let allowed = !matches!(octet, 0..=0x20 | b'A'..=b'Z' | 0x7f..=0xff) && octet != b':';
+            // MUST: these ranges and the colon. SHOULD: all that is no token.
+            let required = matches!(octet, 0..=0x20 | b'A'..=b'Z' | 0x7f..=0xff | b':');
+            let allowed = !required && !b"\"(),/;<=>?@[\\]{}".contains(&octet);
             assert_eq!(Request::from_fields(fields).is_ok(), allowed, "octet {octet:#x}");
         }
         assert_eq!(with(&[("", "v")]), Err(Violation::FieldOctets));
@@ -467,7 +469,9 @@ mod tests {
                 let mut fields: Fields = GET.into_iter().collect();
                 fields.push(b"x", value);
                 let blank_edge = place != 1 && matches!(octet, b' ' | b'\t');
-                let allowed = !matches!(octet, 0 | b'\n' | b'\r') && !blank_edge;
+                // MUST: NUL, LF, CR and blanks at the ends. SHOULD: the other controls.
+                let control = matches!(octet, 0..=8 | b'\n'..=0x1f | 0x7f);
+                let allowed = !control && !blank_edge;
                 assert_eq!(Request::from_fields(fields).is_ok(), allowed, "octet {octet:#x} at {place}");
             }
         }
