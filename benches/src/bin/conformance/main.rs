@@ -2,7 +2,7 @@
 //! differences.
 //!
 //! `conformance` writes the page; `conformance --check` fails when it is not up to date, when a rule names a test
-//! that does not exist, or when a test carries the name of a rule that nothing lists. Run from anywhere.
+//! that does not exist. Run from anywhere.
 
 mod data;
 mod page;

@@ -18,6 +18,7 @@ pub(crate) fn render(data: &Data, tests: &BTreeSet<String>) -> String {
     for (rfc, title) in RFCS {
         rules(data, rfc, title, &mut out);
     }
+    others(data, tests, &mut out);
     attacks(data, tests, &mut out);
     out
 }
@@ -110,6 +111,21 @@ fn rules(data: &Data, rfc: u32, title: &str, out: &mut String) {
             "| {} {} | {} | {} | {} | {proof} |",
             rule.section, rule.name, rule.text, rule.role, rule.level
         );
+    }
+    out.push('\n');
+}
+
+/// Tests with the name of a section that no rule names.
+fn others(data: &Data, tests: &BTreeSet<String>, out: &mut String) {
+    let named: BTreeSet<_> = data.rules.iter().flat_map(|rule| &rule.tests).collect();
+    let others: Vec<_> =
+        tests.iter().filter(|test| test.starts_with("rfc") && !named.contains(test)).collect();
+    if others.is_empty() {
+        return;
+    }
+    out.push_str("## Tests of sections without a rule in this list\n\n");
+    for test in others {
+        let _ = writeln!(out, "- `{test}`");
     }
     out.push('\n');
 }
