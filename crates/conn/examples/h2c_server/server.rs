@@ -11,7 +11,9 @@ const BODY: &[u8] = b"Hello, world!";
 pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
     loop {
         let (socket, peer) = listener.accept().await?;
-        let (_, incoming, driver) = establish(Side::Server, Plain::tcp(socket)?, Config::default());
+        // Frames of the size that every peer has to allow for: a case of httpwg counts on no larger ones.
+        let config = Config { max_frame_size: 16 * 1024, ..Config::default() };
+        let (_, incoming, driver) = establish(Side::Server, Plain::tcp(socket)?, config);
         tokio::spawn(accept(incoming));
         tokio::spawn(async move {
             let end = driver.await;
