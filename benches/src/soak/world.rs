@@ -120,6 +120,9 @@ impl World {
         self.finish_all();
         self.judge();
         self.leave();
+        if !self.draining && !self.broken {
+            self.rest();
+        }
         self.summary.cut += u64::from(self.broken);
         self.summary.drained += u64::from(self.draining);
         self.summary
