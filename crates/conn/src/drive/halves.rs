@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hbone_frame::{ErrorCode, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::stream::StreamRef;
+use super::stream_ref::StreamRef;
 use crate::proto::{Response, StreamError};
 
 /// The receiving half of a [`Stream`](super::Stream).

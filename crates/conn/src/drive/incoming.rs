@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::shared::Shared;
-use super::stream::{Stream, StreamRef};
+use super::stream::Stream;
+use super::stream_ref::StreamRef;
 use crate::proto::Request;
 
 /// The streams that the peer opens. Once it is dropped, further ones are refused with REFUSED_STREAM.

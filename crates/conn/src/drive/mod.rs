@@ -1,7 +1,8 @@
 //! The thin tokio driver over the engine: sockets, wakers and one lock; every protocol decision is below it.
 //!
 //! From the leaves up: `clock`, `buffer`, `wire` (the seam to the socket), `plain` and `tls` (its two
-//! implementations), `park` (when the driver sleeps), `shared` (the one lock), `stream` and `halves`, `handle`,
+//! implementations), `park` (when the driver sleeps), `shared` (the one lock), `stream_ref`, `halves`
+//! and `stream`, `handle`,
 //! and `driver`, the future that owns the socket.
 
 mod buffer;
@@ -15,6 +16,7 @@ mod park;
 mod plain;
 mod shared;
 mod stream;
+mod stream_ref;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]

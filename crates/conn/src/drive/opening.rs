@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::shared::{Effects, Opener, Shared, State};
-use super::stream::{Stream, StreamRef};
+use super::stream::Stream;
+use super::stream_ref::StreamRef;
 use crate::proto::{OpenError, Request, StreamKey};
 
 /// A stream that is being opened. Dropped, it gives up its place.

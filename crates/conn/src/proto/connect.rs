@@ -2,9 +2,7 @@
 //!
 //! A head is one list of fields, pseudo-fields first, in one allocation. What the peer sends is judged by
 //! RFC 9113 8.2, 8.3 and 8.5 and RFC 8441 before the application sees it; what the application sends is
-//! judged by the same rules and refused as [`Misuse`]. Knows nothing of streams and frames.
-
-use std::fmt;
+//! judged by the same rules and refused as a `Misuse`. Knows nothing of streams and frames.
 
 use hbone_frame::{Field, Fields};
 
@@ -21,26 +19,6 @@ pub struct Request {
 pub struct Response {
     fields: Fields,
 }
-
-/// What the application asked for and must not send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misuse {
-    /// The head breaks the rule that the violation names.
-    Head(Violation),
-    /// The peer has not announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 3).
-    ProtocolNotEnabled,
-}
-
-impl fmt::Display for Misuse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Head(violation) => fmt::Display::fmt(violation, f),
-            Self::ProtocolNotEnabled => f.write_str("the peer has not enabled :protocol (RFC 8441 3)"),
-        }
-    }
-}
-
-impl std::error::Error for Misuse {}
 
 impl Request {
     /// A CONNECT to `authority` (`host:port`, RFC 9113 8.5).

@@ -12,8 +12,8 @@ use hbone_frame::{ErrorCode, Frame, Scope, Side};
 
 use super::closed::Ending;
 use super::config::Config;
-use super::connect::{Misuse, Request, Response};
-use super::error::{ConnectionError, OpenError, StreamError, Timeout, Violation};
+use super::connect::{Request, Response};
+use super::error::{ConnectionError, Misuse, OpenError, StreamError, Timeout, Violation};
 use super::event::{Event, Read};
 use super::half::{RecvState, SendState};
 use super::keepalive::Purpose;

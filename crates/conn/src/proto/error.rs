@@ -1,7 +1,7 @@
 //! What can go wrong, as data: a variant per violated rule, with its code and its section.
 //!
 //! [`Violation`] blames the peer; [`ConnectionError`] and [`StreamError`] are what the application sees.
-//! Misuse by the caller is another type (`connect::Misuse`). Nothing here decides what to do about a fault.
+//! Misuse by the caller is another type, [`Misuse`]. Nothing here decides what to do about a fault.
 
 use std::fmt;
 use std::io;
@@ -340,6 +340,26 @@ impl From<StreamError> for io::Error {
     }
 }
 
+/// What the application asked for and must not send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misuse {
+    /// The head breaks the rule that the violation names.
+    Head(Violation),
+    /// The peer has not announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 3).
+    ProtocolNotEnabled,
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Head(violation) => fmt::Display::fmt(violation, f),
+            Self::ProtocolNotEnabled => f.write_str("the peer has not enabled :protocol (RFC 8441 3)"),
+        }
+    }
+}
+
+impl std::error::Error for Misuse {}
+
 /// Why a stream could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenError {
@@ -352,7 +372,7 @@ pub enum OpenError {
     /// This role opens no streams here.
     Role,
     /// The request cannot be sent as it is.
-    Invalid(super::connect::Misuse),
+    Invalid(Misuse),
     /// The connection has ended.
     Closed(ConnectionError),
 }

@@ -36,9 +36,9 @@ mod timer;
 mod transmit;
 
 pub use config::Config;
-pub use connect::{Misuse, Request, Response};
+pub use connect::{Request, Response};
 pub use connection::Connection;
-pub use error::{ConnectionError, Flood, OpenError, StreamError, Timeout, Violation};
+pub use error::{ConnectionError, Flood, Misuse, OpenError, StreamError, Timeout, Violation};
 pub use event::{Event, Read};
 pub use stats::Stats;
 pub use streams::StreamKey;

@@ -371,7 +371,9 @@ fn n2_an_empty_data_frame_behind_a_large_one_is_never_read_as_octets() {
     let end = last_data(1, 0);
     script.send([data(1, 5000), data(1, 0), data(1, 5000), end].concat());
     for _ in 0..2 {
-        assert!(matches!(script.engine.read(key, usize::MAX), Ok(Read::Data(octets)) if octets.len() == 5000));
+        assert!(
+            matches!(script.engine.read(key, usize::MAX), Ok(Read::Data(octets)) if octets.len() == 5000)
+        );
     }
     assert_eq!(script.engine.read(key, usize::MAX), Ok(Read::End));
 }
