@@ -1,9 +1,9 @@
-//! Resolves `[limits]`: every knob with its default. Part of resolve.rs.
+//! Resolves `[limits]`: every knob with its default. Called by resolve.rs.
 
 use std::time::Duration;
 
 use super::raw::RawLimits;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
 use super::source::At;
 use super::value;
 

@@ -8,6 +8,7 @@ mod raw;
 mod reader;
 mod resolve;
 mod resolved;
+mod resolver;
 mod source;
 mod value;
 

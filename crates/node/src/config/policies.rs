@@ -1,5 +1,5 @@
 //! Resolves `[[policies]]` and `[[routes]]`: who may reach what, and which peer leads where.
-//! Part of resolve.rs. Decides nothing itself; the policy does.
+//! Called by resolve.rs. Decides nothing itself; the policy does.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,8 +8,8 @@ use hbone_tunnel::{Action, Authority, PolicyError, Rule, Source as Who, Target};
 
 use super::fault::Cause;
 use super::raw::{Raw, RawPolicy, RawRoute};
-use super::resolve::{ADDRESS, Peers, Resolver};
 use super::resolved::PeerRoute;
+use super::resolver::{ADDRESS, Peers, Resolver};
 use super::source::{At, Position};
 
 impl Resolver<'_> {

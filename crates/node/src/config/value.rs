@@ -1,5 +1,5 @@
 //! Values that stand in strings and have no type of their own elsewhere: durations, names.
-//! Used by resolve.rs. Pure.
+//! Used by resolve.rs, resolver.rs and limits.rs. Pure.
 
 use std::time::Duration;
 
