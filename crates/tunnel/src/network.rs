@@ -62,6 +62,11 @@ impl FromStr for Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| NetworkError::Address)?;
+        // Addresses are taken out of that form before they are compared: such a network would never match, and a
+        // rule that denies it would silently deny nothing.
+        if matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+            return Err(NetworkError::Mapped);
+        }
         let Some(prefix) = prefix else { return Ok(Self::host(address)) };
         let digits =
             prefix.bytes().all(|c| c.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
@@ -87,6 +92,8 @@ pub enum NetworkError {
     Prefix,
     /// Bits are set behind the prefix: `10.1.0.0/8` does not say which network is meant.
     HostBits,
+    /// An IPv4 address written as IPv6 (`::ffff:10.0.0.1`).
+    Mapped,
 }
 
 impl fmt::Display for NetworkError {
@@ -95,6 +102,7 @@ impl fmt::Display for NetworkError {
             Self::Address => "not an IP address",
             Self::Prefix => "the prefix length does not fit the address",
             Self::HostBits => "bits are set behind the prefix: write the network's first address",
+            Self::Mapped => "an IPv4 address in IPv6 form never matches: write the IPv4 address",
         })
     }
 }
@@ -286,6 +294,8 @@ mod tests {
             ("10.0.0.0/08", NetworkError::Prefix),
             ("10.0.0.0/", NetworkError::Prefix),
             ("::/129", NetworkError::Prefix),
+            ("::ffff:10.0.0.1", NetworkError::Mapped),
+            ("::ffff:10.0.0.0/104", NetworkError::Mapped),
             ("10/8", NetworkError::Address),
             ("", NetworkError::Address),
         ] {
