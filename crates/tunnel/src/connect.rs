@@ -14,13 +14,13 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::ask::ask;
 use crate::authority::Authority;
 use crate::dial::{DialError, Means, dial};
 use crate::error::TunnelError;
 use crate::identity::{SpiffeId, leaf_identity};
 use crate::resolver::Resolve;
 use crate::route::Peer;
-use crate::single::ask;
 use crate::tls::{Identity, validity};
 use crate::verify::PeerFault;
 use crate::watched::{Verdict, Watched};

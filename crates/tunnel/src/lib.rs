@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod ask;
 mod authority;
 mod chance;
 mod connect;

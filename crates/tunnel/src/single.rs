@@ -1,13 +1,14 @@
 //! One connection for one tunnel: for a command that needs no pool.
 //!
-//! Called by the node's `dial`, and by `probe` for its last step. Retries nothing.
+//! Called by the node's `dial`. Retries nothing.
 
 use std::time::Duration;
 
-use hbone_conn::{ConnectionError, Handle, Request, Stream};
+use hbone_conn::{ConnectionError, Request, Stream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::ask::ask;
 use crate::authority::Authority;
 use crate::connect::{ConnectConfig, Secured, secure};
 use crate::error::TunnelError;
@@ -57,21 +58,4 @@ pub async fn connect(
     timeout(after, opening)
         .await
         .unwrap_or_else(|_| Err(TunnelError::SetupTimeout { peer: at.clone(), after }))
-}
-
-/// Sends a CONNECT and waits for its 200.
-pub(crate) async fn ask(
-    handle: &Handle,
-    request: Request,
-    at: &Authority,
-    destination: &Authority,
-) -> Result<Stream, TunnelError> {
-    let opened = handle.open(request).await;
-    let mut stream = opened.map_err(|error| TunnelError::Open { peer: at.clone(), error })?;
-    let response = stream.response().await;
-    let response = response.map_err(|error| TunnelError::Stream { peer: at.clone(), error })?;
-    match response.status() {
-        200 => Ok(stream),
-        status => Err(TunnelError::Rejected { peer: at.clone(), destination: destination.clone(), status }),
-    }
 }

@@ -1,0 +1,26 @@
+//! One CONNECT on a connection that stands, and its answer.
+//!
+//! Called by single.rs for its only tunnel, and by `probe` for its last step. Retries nothing, sets no time
+//! limit, never opens a connection.
+
+use hbone_conn::{Handle, Request, Stream};
+
+use crate::authority::Authority;
+use crate::error::TunnelError;
+
+/// Sends a CONNECT and waits for its 200.
+pub(crate) async fn ask(
+    handle: &Handle,
+    request: Request,
+    at: &Authority,
+    destination: &Authority,
+) -> Result<Stream, TunnelError> {
+    let opened = handle.open(request).await;
+    let mut stream = opened.map_err(|error| TunnelError::Open { peer: at.clone(), error })?;
+    let response = stream.response().await;
+    let response = response.map_err(|error| TunnelError::Stream { peer: at.clone(), error })?;
+    match response.status() {
+        200 => Ok(stream),
+        status => Err(TunnelError::Rejected { peer: at.clone(), destination: destination.clone(), status }),
+    }
+}
