@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hbone_conn::{Config, ErrorCode, Incoming, Side, Tls, TlsError, establish};
+use hbone_conn::{ErrorCode, Incoming, Side, Tls, TlsError, establish};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -21,104 +21,12 @@ use crate::escape::Escaped;
 use crate::expiry;
 use crate::hush::Hush;
 use crate::identity::{SpiffeId, leaf_identity};
-use crate::policy::Policy;
-use crate::relay::RelayLimits;
-use crate::resolver::{Resolve, SystemResolver};
+use crate::inbound_config::{InboundConfig, InboundLimits, Snapshot};
 use crate::serve::Caller;
 use crate::share::{Held, Shares};
 use crate::sockets;
-use crate::tls::{Identity, IdentityError, validity};
+use crate::tls::{IdentityError, validity};
 use crate::verify::PeerFault;
-
-/// What an inbound listener does. A snapshot: swapped as a whole by [`Inbound::replace`].
-#[derive(Clone, Debug)]
-pub struct InboundConfig {
-    /// The listener's name in records.
-    pub name: String,
-    /// Who this node is; its roots decide which callers are known.
-    pub identity: Arc<Identity>,
-    /// Who may reach what.
-    pub policy: Arc<Policy>,
-    /// Ports of this node's own listeners: a tunnel to one of them on this host is a loop.
-    pub own_ports: Vec<u16>,
-    /// What is told of this workload in answers (`baggage`); for telemetry only.
-    pub baggage: Option<String>,
-    /// Say 401 where the policy refuses, as Istio's nodes expect; else 403.
-    pub istio_status: bool,
-    /// For the TLS handshake, from the accepted connection on.
-    pub handshake_timeout: Duration,
-    /// For resolving a destination and dialling it.
-    pub dial_timeout: Duration,
-    /// What turns names into addresses.
-    pub resolver: Arc<dyn Resolve>,
-    /// Settings of HTTP/2.
-    pub connection: Config,
-    /// How long a tunnel may be silent.
-    pub relay: RelayLimits,
-    /// The longest that octets sent to the destination may stay unacknowledged, or its window shut:
-    /// TCP_USER_TIMEOUT. It also ends destinations that merely do not read for so long. `None` leaves it to the
-    /// system.
-    pub unacknowledged: Option<Duration>,
-    /// Connections of one identity; `None` is half of [`InboundLimits::connections`].
-    pub connections_per_identity: Option<usize>,
-    /// Tunnels of one identity; `None` is half of [`InboundLimits::tunnels`].
-    pub tunnels_per_identity: Option<usize>,
-}
-
-impl InboundConfig {
-    /// The defaults: 10 s for the handshake and for dialling, 403 for refusals.
-    pub fn new(name: &str, identity: Arc<Identity>, policy: Arc<Policy>) -> Self {
-        Self {
-            name: name.to_owned(),
-            identity,
-            policy,
-            own_ports: Vec::new(),
-            baggage: None,
-            istio_status: false,
-            handshake_timeout: Duration::from_secs(10),
-            dial_timeout: Duration::from_secs(10),
-            resolver: Arc::new(SystemResolver),
-            connection: Config::default(),
-            relay: RelayLimits::default(),
-            unacknowledged: None,
-            connections_per_identity: None,
-            tunnels_per_identity: None,
-        }
-    }
-}
-
-/// Limits that hold for a listener's whole life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InboundLimits {
-    /// Connections whose caller is not authenticated yet; a newcomer turns out the oldest. Never more than a
-    /// quarter of the files that this process may open.
-    pub unauthenticated: usize,
-    /// Connections of authenticated callers.
-    pub connections: usize,
-    /// Tunnels, dials in progress included; more are refused with REFUSED_STREAM.
-    pub tunnels: usize,
-}
-
-impl Default for InboundLimits {
-    /// 1024, 16 384 and 65 536.
-    fn default() -> Self {
-        Self { unauthenticated: 1024, connections: 16_384, tunnels: 65_536 }
-    }
-}
-
-/// A configuration and what was made of it.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) config: InboundConfig,
-    tls: Arc<ServerConfig>,
-}
-
-impl Snapshot {
-    fn new(config: InboundConfig) -> Result<Arc<Self>, IdentityError> {
-        let tls = config.identity.server_config()?;
-        Ok(Arc::new(Self { config, tls }))
-    }
-}
 
 /// The inbound side of one listener. Clones are the same.
 #[derive(Clone, Debug)]

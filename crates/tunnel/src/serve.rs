@@ -15,7 +15,7 @@ use crate::authority::Authority;
 use crate::dial::{DialError, Means, dial};
 use crate::drain::Drain;
 use crate::identity::SpiffeId;
-use crate::inbound::{InboundConfig, Snapshot};
+use crate::inbound_config::{InboundConfig, Snapshot};
 use crate::observe::{Record, Side};
 use crate::policy::{Access, Decision, Denial};
 use crate::reject::Rejection;
