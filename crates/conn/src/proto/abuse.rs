@@ -103,9 +103,9 @@ impl Abuse {
         Ok(self.glitches.used() >= 0.75)
     }
 
-    /// This end sent a DATA frame: it may be answered by updates of the stream and of the connection.
-    pub(super) fn data_sent(&mut self) {
-        self.window_updates = (self.window_updates + 4).min(4000);
+    /// This end sent DATA frames: each may be answered by updates of the stream and of the connection.
+    pub(super) fn data_sent(&mut self, frames: u32) {
+        self.window_updates = self.window_updates.saturating_add(frames.saturating_mul(4)).min(4000);
     }
 
     /// A WINDOW_UPDATE came; `false` when no DATA of ours has earned it: then it is a glitch.
@@ -159,7 +159,7 @@ mod tests {
         let mut abuse = Abuse::new(epoch());
         let free = (0..1000).take_while(|_| abuse.window_update_is_earned()).count();
         assert_eq!(free, 100);
-        abuse.data_sent();
+        abuse.data_sent(1);
         assert!(abuse.window_update_is_earned());
     }
 }

@@ -65,18 +65,14 @@ enum Target {
 }
 
 fn target(state: &State, id: StreamId) -> Target {
-    let live = |key| state.streams.get(key).filter(|stream| !stream.is_closed());
-    match state.streams.find(id) {
-        // RFC 9113 5.1: a stream of ours is idle until its HEADERS have left, whatever the peer guesses.
-        Some(key)
-            if live(key).is_some_and(|stream| id.initiator() == state.side && !stream.send.head_sent) =>
-        {
-            Target::Idle
-        }
-        Some(key) if live(key).is_some() => Target::Live(key),
-        Some(_) => Target::Closed(state.closed.recall(id)),
-        None if state.is_idle(id) => Target::Idle,
+    let Some(key) = state.streams.find(id) else {
+        return if state.is_idle(id) { Target::Idle } else { Target::Closed(state.closed.recall(id)) };
+    };
+    match state.streams.get(key).filter(|stream| !stream.is_closed()) {
         None => Target::Closed(state.closed.recall(id)),
+        // RFC 9113 5.1: a stream of ours is idle until its HEADERS have left, whatever the peer guesses.
+        Some(stream) if id.initiator() == state.side && !stream.send.head_sent => Target::Idle,
+        Some(_) => Target::Live(key),
     }
 }
 
@@ -250,7 +246,6 @@ fn new_stream(
         return Err(blame(Violation::ContentLength));
     }
     let stream = state.add_stream(id);
-    stream.send.head_sent = false;
     stream.is_connect = request.is_connect();
     stream.is_head = request.method() == b"HEAD";
     stream.recv.expected = expected.unwrap_or(ANY_LENGTH);

@@ -15,7 +15,7 @@ use super::half::{Place, RecvState, SendState};
 use super::keepalive::Purpose;
 use super::settings;
 use super::state::{Control, HeadOut, Phase, State};
-use super::streams::{Stream, StreamKey};
+use super::streams::{Failure, Stream, StreamKey};
 use super::timer::Timer;
 use super::transmit::Transmit;
 
@@ -169,11 +169,9 @@ fn data(state: &mut State, out: &mut Transmit) {
         let (sent, frames) = stream_data(stream, turn, initial, state.peer.max_frame_size, out);
         state.send_window.spend(sent);
         state.stats.data_sent += sent as u64;
-        state.stats.data_frames_sent += frames;
+        state.stats.data_frames_sent += u64::from(frames);
         any |= frames > 0;
-        for _ in 0..frames {
-            state.abuse.data_sent();
-        }
+        state.abuse.data_sent(frames);
         after_turn(state, key, initial);
     }
 }
@@ -185,7 +183,7 @@ fn stream_data(
     initial: u32,
     max_frame_size: u32,
     out: &mut Transmit,
-) -> (usize, u64) {
+) -> (usize, u32) {
     let id = stream.key.id();
     let mut left = turn.min(stream.send.sendable(initial));
     let (mut sent, mut frames) = (0, 0);
@@ -242,7 +240,7 @@ fn after_turn(state: &mut State, key: StreamKey, initial: u32) {
 fn after_end(state: &mut State, key: StreamKey) {
     let unwanted = state.streams.get(key).and_then(|stream| stream.reset_after);
     if let Some(code) = unwanted {
-        state.reset(key, code, super::streams::Failure::Cancelled(code));
+        state.reset(key, code, Failure::Cancelled(code));
     }
     state.settle(key);
 }
