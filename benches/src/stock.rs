@@ -36,19 +36,27 @@ impl Settings {
     };
 }
 
+/// A builder of either side with the settings: two types with the same methods and no trait in common.
+macro_rules! configured {
+    ($builder:expr, $settings:expr) => {{
+        let (mut builder, settings) = ($builder, $settings);
+        if let Some((stream, connection)) = settings.windows {
+            builder.initial_window_size(stream).initial_connection_window_size(connection);
+        }
+        if let Some(frame) = settings.frame {
+            builder.max_frame_size(frame);
+        }
+        if let Some(octets) = settings.send_buffer {
+            builder.max_send_buffer_size(octets);
+        }
+        builder
+    }};
+}
+
 /// Takes uploads until the connection ends.
 pub async fn serve_upload(socket: TcpStream, settings: Settings) {
     socket.set_nodelay(true).expect("nodelay");
-    let mut builder = h2::server::Builder::new();
-    if let Some((stream, connection)) = settings.windows {
-        builder.initial_window_size(stream).initial_connection_window_size(connection);
-    }
-    if let Some(frame) = settings.frame {
-        builder.max_frame_size(frame);
-    }
-    if let Some(octets) = settings.send_buffer {
-        builder.max_send_buffer_size(octets);
-    }
+    let builder = configured!(h2::server::Builder::new(), settings);
     let mut connection = builder.handshake::<_, Bytes>(socket).await.expect("a handshake");
     while let Some(accepted) = connection.accept().await {
         let Ok((request, mut respond)) = accepted else { break };
@@ -70,16 +78,7 @@ async fn drain(mut body: RecvStream) {
 /// Uploads `octets` on each of `streams` streams at a time and awaits the other end's own end.
 pub async fn upload(socket: TcpStream, settings: Settings, streams: usize, octets: u64, payload: Payload) {
     socket.set_nodelay(true).expect("nodelay");
-    let mut builder = h2::client::Builder::new();
-    if let Some((stream, connection)) = settings.windows {
-        builder.initial_window_size(stream).initial_connection_window_size(connection);
-    }
-    if let Some(frame) = settings.frame {
-        builder.max_frame_size(frame);
-    }
-    if let Some(octets) = settings.send_buffer {
-        builder.max_send_buffer_size(octets);
-    }
+    let builder = configured!(h2::client::Builder::new(), settings);
     let (client, connection) = builder.handshake::<_, Bytes>(socket).await.expect("a handshake");
     let driver = tokio::spawn(connection);
     let tasks: Vec<_> = (0..streams)
