@@ -460,7 +460,11 @@ impl Connection {
 
     /// What the application may want to know, in order.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.state.events.pop_front()
+        let event = self.state.events.pop_front();
+        if event.is_none() && self.state.streams.active_in_all() == 0 {
+            self.state.give_back();
+        }
+        event
     }
 
     /// When to call `handle_timeout` at the latest; `None`: no need.

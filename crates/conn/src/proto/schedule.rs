@@ -84,6 +84,15 @@ impl Schedule {
         }
     }
 
+    /// Gives back room beyond `places` in each list.
+    pub(super) fn give_back(&mut self, places: usize) {
+        for list in [&mut self.ending, &mut self.fresh, &mut self.busy] {
+            if list.capacity() > places {
+                list.shrink_to(places);
+            }
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

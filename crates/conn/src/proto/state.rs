@@ -28,6 +28,11 @@ use super::timer::{Timer, Timers};
 /// Inputs after which slices of them that were not read are copied; at most twice as many are pinned at a time.
 const BATCHES_SHARED: u32 = 8;
 
+/// Places that each list of a connection without streams keeps.
+const ROOM_KEPT: usize = 16;
+/// Octets of scratch that it keeps for header blocks.
+const BLOCK_KEPT: usize = 1024;
+
 /// A frame that waits to be sent before any DATA.
 #[derive(Debug)]
 pub(super) enum Control {
@@ -348,6 +353,29 @@ impl State {
             self.credit.retain(|key| streams.get(*key).is_some());
         }
         self.schedule.forget_stale(most, |key| streams.get(key).is_some());
+    }
+
+    /// Without streams a connection keeps no room that a busier time has left behind.
+    pub(super) fn give_back(&mut self) {
+        if self.events.capacity() > ROOM_KEPT {
+            self.events.shrink_to(ROOM_KEPT);
+        }
+        if self.control.capacity() > ROOM_KEPT {
+            self.control.shrink_to(ROOM_KEPT);
+        }
+        if self.heads.capacity() > ROOM_KEPT {
+            self.heads.shrink_to(ROOM_KEPT);
+        }
+        if self.credit.capacity() > ROOM_KEPT {
+            self.credit.shrink_to(ROOM_KEPT);
+        }
+        if self.holders.capacity() > ROOM_KEPT {
+            self.holders.shrink_to(ROOM_KEPT);
+        }
+        if self.block.capacity() > BLOCK_KEPT {
+            self.block.shrink_to(BLOCK_KEPT);
+        }
+        self.schedule.give_back(ROOM_KEPT);
     }
 
     /// The next input begins. Slices that a reader has left in its queue for long are copied, so that a stalled

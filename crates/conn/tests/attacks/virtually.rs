@@ -1,0 +1,279 @@
+//! An attack on the engine alone, in virtual time.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hbone_conn::{
+    Config, Connection, ConnectionError, Event, Read, Request, Response, Stats, StreamKey, Transmit,
+};
+
+use crate::frames::Scanner;
+use crate::heap::Mark;
+use crate::row::{App, End, Row};
+
+/// The engine reads at most so much at a time, as a driver does.
+const READ: usize = 16 * 1024;
+/// Octets that the buffers of sockets take of what an attacker never reads.
+const SOCKETS: usize = 64 * 1024;
+
+/// What came of it.
+pub(crate) struct Outcome {
+    pub(crate) error: Option<ConnectionError>,
+    pub(crate) goaway: Option<u32>,
+    pub(crate) resets: [u32; 16],
+    pub(crate) stats: Stats,
+    /// Octets that the attacker sent.
+    pub(crate) wire: usize,
+    /// The most octets that the engine held.
+    pub(crate) peak: usize,
+    /// What it held once the connection had ended and all streams were released.
+    pub(crate) rest: isize,
+    /// The most streams that were held at a time.
+    pub(crate) live: usize,
+}
+
+/// The engine with its application, and the socket below it.
+struct Victim<'a> {
+    conn: Connection,
+    app: App,
+    reads: bool,
+    sent: usize,
+    now: Instant,
+    out: Transmit,
+    scanner: Scanner,
+    error: Option<ConnectionError>,
+    held: Vec<StreamKey>,
+    live: usize,
+    source: &'a Bytes,
+}
+
+/// Runs `row` with `times` repetitions.
+#[inline(never)]
+pub(crate) fn run(row: &Row, times: u32) -> Outcome {
+    let (beginning, repetitions) = (row.beginning(), row.repetitions(times));
+    let source = Bytes::from(vec![7; 16 * 1024]);
+    let wire = beginning.len() + repetitions.iter().map(Vec::len).sum::<usize>();
+    let mark = Mark::now();
+    let mut victim = Victim::new(row, &source);
+    victim.begin();
+    victim.take(&beginning);
+    crate::linear::measured(|| victim.suffer(row, &repetitions));
+    // Only now: what the attacker keeps open until the end counts.
+    let peak = mark.peak();
+    let rest = victim.end(&mark);
+    let Victim { conn, scanner, error, live, .. } = victim;
+    let stats = conn.stats();
+    drop(conn);
+    Outcome { error, goaway: scanner.goaway, resets: scanner.resets, stats, wire, peak, rest, live }
+}
+
+/// Proves what a row demands, in virtual time. Returns the most octets held, and those that came.
+pub(crate) fn prove(row: &Row) -> (usize, usize) {
+    let outcome = run(row, row.units);
+    let id = row.id;
+    row.judge_end(outcome.error.as_ref());
+    match row.end {
+        End::Fault(violation) => {
+            assert_eq!(outcome.goaway, Some(violation.code().0), "{id}: the code in GOAWAY");
+        }
+        End::Late(_) => assert!(outcome.goaway.is_some(), "{id}: no GOAWAY"),
+        End::Lives => {}
+    }
+    if let Some(code) = row.resets {
+        assert!(
+            outcome.resets[code as usize] > 0,
+            "{id}: no RST_STREAM of code {code}: {:?}",
+            outcome.resets
+        );
+    }
+    if let Some(counter) = row.counter {
+        assert!(counter(&outcome.stats) > 0, "{id}: no counter names the cause: {:?}", outcome.stats);
+    }
+    assert!(outcome.peak <= row.heap, "{id}: {} octets held, {} allowed", outcome.peak, row.heap);
+    assert!(outcome.rest <= 24 * 1024, "{id}: {} octets held after the end", outcome.rest);
+    assert!(outcome.live <= row.live, "{id}: {} streams held, {} allowed", outcome.live, row.live);
+    (outcome.peak, outcome.wire)
+}
+
+impl<'a> Victim<'a> {
+    fn new(row: &Row, source: &'a Bytes) -> Self {
+        let now = Instant::now();
+        let config: Config = row.config.clone();
+        Self {
+            conn: Connection::new(row.victim, config, now),
+            app: row.app,
+            reads: row.reads,
+            sent: 0,
+            now,
+            out: Transmit::new(),
+            scanner: Scanner::default(),
+            error: None,
+            held: Vec::new(),
+            live: 0,
+            source,
+        }
+    }
+
+    fn begin(&mut self) {
+        if let App::Client(tunnels) = self.app {
+            for _ in 0..tunnels {
+                let mut request = Some(Request::connect("target.example:443"));
+                let key = self.conn.open(&mut request, false).unwrap();
+                self.hold(key);
+            }
+        }
+        self.settle();
+    }
+
+    fn suffer(&mut self, row: &Row, repetitions: &[Vec<u8>]) {
+        let mut read = Vec::with_capacity(READ);
+        for unit in repetitions {
+            read.extend_from_slice(unit);
+            if read.len() >= READ || row.pace > Duration::ZERO {
+                self.take(&read);
+                read.clear();
+                self.pass(row.pace);
+            }
+        }
+        self.take(&read);
+        if matches!(row.end, End::Late(_)) {
+            self.pass(Duration::from_secs(60));
+        }
+    }
+
+    /// Octets arrive, if the engine still takes any.
+    fn take(&mut self, octets: &[u8]) {
+        for piece in octets.chunks(READ) {
+            if !self.conn.wants_read() {
+                return;
+            }
+            self.conn.handle_bytes(self.now, Bytes::copy_from_slice(piece));
+            self.settle();
+        }
+    }
+
+    /// Time passes, timer by timer.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(due) = self.conn.poll_timeout().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.conn.handle_timeout(self.now);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let mut busy = self.transmit();
+            while let Some(event) = self.conn.poll_event() {
+                self.hear(event);
+                busy = true;
+            }
+            if !busy {
+                return;
+            }
+        }
+    }
+
+    fn transmit(&mut self) -> bool {
+        let mut busy = false;
+        while self.reads || self.sent < SOCKETS {
+            if !self.conn.poll_transmit(self.now, &mut self.out) {
+                break;
+            }
+            busy = true;
+            for piece in self.out.pieces() {
+                self.scanner.pass(piece);
+                self.sent += piece.len();
+            }
+            self.out.advance(self.out.len());
+        }
+        busy
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Incoming { key, .. } => {
+                self.hold(key);
+                self.answer(key);
+            }
+            Event::Readable(key) | Event::Writable(key) | Event::Response { key, .. } => self.serve(key),
+            Event::Closed(error) => self.error = Some(error),
+            _ => {}
+        }
+    }
+
+    fn hold(&mut self, key: StreamKey) {
+        self.held.push(key);
+        self.live = self.live.max(self.held.len());
+    }
+
+    fn answer(&mut self, key: StreamKey) {
+        match self.app {
+            App::Echo | App::Stall | App::Source => {
+                // A stream that has failed by now says so in its next event.
+                let _ = self.conn.respond(key, Response::new(200), false);
+                self.serve(key);
+            }
+            App::Refuse => {
+                let _ = self.conn.respond(key, Response::new(403), true);
+                self.let_go(key);
+            }
+            App::Dial | App::Client(_) => {}
+        }
+    }
+
+    /// What the application does when a stream has something new.
+    fn serve(&mut self, key: StreamKey) {
+        if self.conn.stream_error(key).is_some() {
+            return self.let_go(key);
+        }
+        match self.app {
+            App::Source => {
+                while self.conn.capacity(key).is_ok_and(|room| room >= self.source.len()) {
+                    let _ = self.conn.write(key, self.source.clone());
+                }
+            }
+            App::Echo | App::Client(_) => {
+                while self.app != App::Echo || self.conn.capacity(key).is_ok_and(|room| room > 0) {
+                    match self.conn.read(key, READ) {
+                        Ok(Read::Data(data)) if self.app == App::Echo => {
+                            let _ = self.conn.write(key, data);
+                        }
+                        Ok(Read::Data(_)) => {}
+                        Ok(Read::Pending) => break,
+                        Ok(Read::End) => {
+                            let _ = self.conn.finish(key);
+                            return self.let_go(key);
+                        }
+                        Err(_) => return self.let_go(key),
+                    }
+                }
+            }
+            App::Stall | App::Dial | App::Refuse => {}
+        }
+    }
+
+    fn let_go(&mut self, key: StreamKey) {
+        if let Some(place) = self.held.iter().position(|held| *held == key) {
+            self.held.swap_remove(place);
+            self.conn.release(key);
+        }
+    }
+
+    /// The attacker goes; returns what the ended connection holds.
+    fn end(&mut self, mark: &Mark) -> isize {
+        let seen = self.error.clone();
+        self.conn.handle_eof(self.now);
+        self.settle();
+        self.error = seen;
+        for key in std::mem::take(&mut self.held) {
+            self.conn.release(key);
+        }
+        self.settle();
+        assert_eq!(self.conn.held_streams(), 0);
+        self.out = Transmit::new();
+        mark.held()
+    }
+}
