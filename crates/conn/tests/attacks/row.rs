@@ -1,5 +1,6 @@
 //! A row of the list of attacks: what the peer does, and what must come of it. Data only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_conn::{Config, ConnectionError, Side, Stats, Timeout, Violation};
@@ -37,6 +38,9 @@ pub(crate) enum End {
     Lives,
 }
 
+type Prologue = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
+type Unit = Arc<dyn Fn(u32, &mut Vec<u8>) + Send + Sync>;
+
 /// One attack. The connection's preface and first SETTINGS come before it.
 #[derive(Clone)]
 pub(crate) struct Row {
@@ -47,9 +51,9 @@ pub(crate) struct Row {
     /// The attacker's first SETTINGS.
     pub(crate) settings: Vec<(u16, u32)>,
     /// Once, before the repetitions.
-    pub(crate) prologue: fn(&mut Vec<u8>),
+    pub(crate) prologue: Prologue,
     /// The n-th repetition.
-    pub(crate) unit: fn(u32, &mut Vec<u8>),
+    pub(crate) unit: Unit,
     pub(crate) units: u32,
     /// Whether the attacker takes what it is sent.
     pub(crate) reads: bool,
@@ -71,15 +75,19 @@ pub(crate) const HEAP: usize = 256 * 1024;
 
 impl Row {
     /// An attack on a server that echoes.
-    pub(crate) fn on_server(id: &'static str, units: u32, unit: fn(u32, &mut Vec<u8>)) -> Self {
+    pub(crate) fn on_server(
+        id: &'static str,
+        units: u32,
+        unit: impl Fn(u32, &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             id,
             victim: Side::Server,
             app: App::Echo,
             config: Config::default(),
             settings: Vec::new(),
-            prologue: |_| {},
-            unit,
+            prologue: Arc::new(|_| {}),
+            unit: Arc::new(unit),
             units,
             reads: true,
             pace: Duration::ZERO,
@@ -92,7 +100,12 @@ impl Row {
     }
 
     /// An attack on a client with that many tunnels.
-    pub(crate) fn on_client(id: &'static str, tunnels: u32, units: u32, unit: fn(u32, &mut Vec<u8>)) -> Self {
+    pub(crate) fn on_client(
+        id: &'static str,
+        tunnels: u32,
+        units: u32,
+        unit: impl Fn(u32, &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> Self {
         Self { victim: Side::Client, app: App::Client(tunnels), ..Self::on_server(id, units, unit) }
     }
 
@@ -108,8 +121,8 @@ impl Row {
         Self { app, ..self }
     }
 
-    pub(crate) fn prologue(self, prologue: fn(&mut Vec<u8>)) -> Self {
-        Self { prologue, ..self }
+    pub(crate) fn prologue(self, prologue: impl Fn(&mut Vec<u8>) + Send + Sync + 'static) -> Self {
+        Self { prologue: Arc::new(prologue), ..self }
     }
 
     pub(crate) fn settings(self, settings: &[(u16, u32)]) -> Self {
