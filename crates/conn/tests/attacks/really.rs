@@ -66,7 +66,7 @@ struct Outcome {
 /// Proves what a row demands, over sockets. Returns the most octets that the victim held.
 pub(crate) fn prove(row: &Row) -> usize {
     // What threads and the runtime allocate once is not the attacker's doing.
-    run(&Row { units: 1, ..row.clone() }, false);
+    run(&Row { units: 0, reads: true, end: End::Lives, ..row.clone() }, false);
     let mark = Mark::now();
     run(row, true);
     let (peak, held) = (mark.peak(), mark.held());
