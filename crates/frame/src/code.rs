@@ -9,7 +9,7 @@ use std::fmt;
 pub struct ErrorCode(pub u32);
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $value:literal, $label:literal;)*) => {
         impl ErrorCode {
             $($(#[$doc])* pub const $name: Self = Self($value);)*
 
@@ -20,39 +20,51 @@ macro_rules! codes {
                     _ => None,
                 }
             }
+
+            /// A short name for counters and metrics, such as `protocol_error`; `unknown` for every code that is
+            /// not registered, so that a peer cannot make names.
+            pub const fn label(self) -> &'static str {
+                match self.0 {
+                    $($value => $label,)*
+                    _ => "unknown",
+                }
+            }
+
+            /// Every registered code.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
 }
 
 codes! {
     /// Graceful: not the result of an error.
-    NO_ERROR = 0x0;
+    NO_ERROR = 0x0, "no_error";
     /// An unspecific protocol error.
-    PROTOCOL_ERROR = 0x1;
+    PROTOCOL_ERROR = 0x1, "protocol_error";
     /// An unexpected internal error.
-    INTERNAL_ERROR = 0x2;
+    INTERNAL_ERROR = 0x2, "internal_error";
     /// The flow-control protocol was violated.
-    FLOW_CONTROL_ERROR = 0x3;
+    FLOW_CONTROL_ERROR = 0x3, "flow_control_error";
     /// SETTINGS were not acknowledged in time.
-    SETTINGS_TIMEOUT = 0x4;
+    SETTINGS_TIMEOUT = 0x4, "settings_timeout";
     /// A frame came after the stream was half-closed.
-    STREAM_CLOSED = 0x5;
+    STREAM_CLOSED = 0x5, "stream_closed";
     /// A frame of an invalid size.
-    FRAME_SIZE_ERROR = 0x6;
+    FRAME_SIZE_ERROR = 0x6, "frame_size_error";
     /// The stream was refused before any application processing: safe to retry.
-    REFUSED_STREAM = 0x7;
+    REFUSED_STREAM = 0x7, "refused_stream";
     /// The stream is no longer needed.
-    CANCEL = 0x8;
+    CANCEL = 0x8, "cancel";
     /// The field-compression state cannot be kept.
-    COMPRESSION_ERROR = 0x9;
+    COMPRESSION_ERROR = 0x9, "compression_error";
     /// The connection behind a CONNECT was reset or closed abnormally.
-    CONNECT_ERROR = 0xa;
+    CONNECT_ERROR = 0xa, "connect_error";
     /// The peer behaves in a way that might generate excessive load.
-    ENHANCE_YOUR_CALM = 0xb;
+    ENHANCE_YOUR_CALM = 0xb, "enhance_your_calm";
     /// The transport below does not meet the minimum security requirements.
-    INADEQUATE_SECURITY = 0xc;
+    INADEQUATE_SECURITY = 0xc, "inadequate_security";
     /// HTTP/1.1 is required.
-    HTTP_1_1_REQUIRED = 0xd;
+    HTTP_1_1_REQUIRED = 0xd, "http_1_1_required";
 }
 
 impl fmt::Display for ErrorCode {

@@ -1,4 +1,4 @@
-//! Every way in which a peer's frames can be wrong, as one table: code, scope, section, text.
+//! Every way in which a peer's frames can be wrong, as one table: code, scope, section, label, text.
 //!
 //! Found by the decoder, or by the engine where a rule needs what only the engine knows. Faults of field
 //! compression are another type, [`crate::hpack::CompressionError`]; faults of stream states belong to the
@@ -20,7 +20,7 @@ pub enum Scope {
 }
 
 macro_rules! violations {
-    ($(#[doc = $text:literal] $name:ident: $code:ident, $scope:ident, $section:literal;)*) => {
+    ($(#[doc = $text:literal] $name:ident: $code:ident, $scope:ident, $section:literal, $label:literal;)*) => {
         /// A violated rule of the frame layer.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Malformed {
@@ -52,6 +52,13 @@ macro_rules! violations {
                 }
             }
 
+            /// A short name for counters and metrics: `frame_` and words in snake case. Stable.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)*
+                }
+            }
+
             const fn text(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
@@ -63,87 +70,93 @@ macro_rules! violations {
 
 violations! {
     /// the client preface is wrong
-    Preface: PROTOCOL_ERROR, Connection, "RFC 9113 3.4";
+    Preface: PROTOCOL_ERROR, Connection, "RFC 9113 3.4", "frame_preface";
     /// a frame is larger than SETTINGS_MAX_FRAME_SIZE
-    FrameTooLarge: FRAME_SIZE_ERROR, Connection, "RFC 9113 4.2";
+    FrameTooLarge: FRAME_SIZE_ERROR, Connection, "RFC 9113 4.2", "frame_too_large";
     /// DATA, HEADERS or PUSH_PROMISE is too short for its own fields
-    FrameTooShort: FRAME_SIZE_ERROR, Connection, "RFC 9113 4.2";
+    FrameTooShort: FRAME_SIZE_ERROR, Connection, "RFC 9113 4.2", "frame_too_short";
     /// padding is as long as the payload or longer
-    PaddingTooLong: PROTOCOL_ERROR, Connection, "RFC 9113 6.1";
+    PaddingTooLong: PROTOCOL_ERROR, Connection, "RFC 9113 6.1", "frame_padding_too_long";
 
     /// DATA on stream 0
-    DataOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.1";
+    DataOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.1", "frame_data_on_connection";
     /// HEADERS on stream 0
-    HeadersOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.2";
+    HeadersOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.2", "frame_headers_on_connection";
     /// PRIORITY on stream 0
-    PriorityOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.3";
+    PriorityOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.3", "frame_priority_on_connection";
     /// RST_STREAM on stream 0
-    ResetOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.4";
+    ResetOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.4", "frame_reset_on_connection";
     /// SETTINGS on a stream
-    SettingsOnStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.5";
+    SettingsOnStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.5", "frame_settings_on_stream";
     /// PUSH_PROMISE on stream 0
-    PushPromiseOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.6";
+    PushPromiseOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.6", "frame_push_promise_on_connection";
     /// PING on a stream
-    PingOnStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.7";
+    PingOnStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.7", "frame_ping_on_stream";
     /// GOAWAY on a stream
-    GoawayOnStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.8";
+    GoawayOnStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.8", "frame_goaway_on_stream";
     /// PRIORITY_UPDATE on a stream
-    PriorityUpdateOnStream: PROTOCOL_ERROR, Connection, "RFC 9218 7.1";
+    PriorityUpdateOnStream: PROTOCOL_ERROR, Connection, "RFC 9218 7.1", "frame_priority_update_on_stream";
 
     /// PRIORITY of a length other than 5
-    PriorityLength: FRAME_SIZE_ERROR, Stream, "RFC 9113 6.3";
+    PriorityLength: FRAME_SIZE_ERROR, Stream, "RFC 9113 6.3", "frame_priority_length";
     /// RST_STREAM of a length other than 4
-    ResetLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.4";
+    ResetLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.4", "frame_reset_length";
     /// SETTINGS of a length that is no multiple of 6
-    SettingsLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.5";
+    SettingsLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.5", "frame_settings_length";
     /// an acknowledgement of SETTINGS with a payload
-    SettingsAckLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.5";
+    SettingsAckLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.5", "frame_settings_ack_length";
     /// PING of a length other than 8
-    PingLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.7";
+    PingLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.7", "frame_ping_length";
     /// GOAWAY shorter than 8
-    GoawayLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.8";
+    GoawayLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.8", "frame_goaway_length";
     /// WINDOW_UPDATE of a length other than 4
-    WindowUpdateLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.9";
+    WindowUpdateLength: FRAME_SIZE_ERROR, Connection, "RFC 9113 6.9", "frame_window_update_length";
     /// PRIORITY_UPDATE shorter than 4
-    PriorityUpdateLength: FRAME_SIZE_ERROR, Connection, "RFC 9218 7.1";
+    PriorityUpdateLength: FRAME_SIZE_ERROR, Connection, "RFC 9218 7.1", "frame_priority_update_length";
 
     /// SETTINGS_ENABLE_PUSH is neither 0 nor 1
-    SettingsEnablePush: PROTOCOL_ERROR, Connection, "RFC 9113 6.5.2";
+    SettingsEnablePush: PROTOCOL_ERROR, Connection, "RFC 9113 6.5.2", "frame_settings_enable_push";
     /// SETTINGS_INITIAL_WINDOW_SIZE is above 2^31-1
-    SettingsInitialWindowSize: FLOW_CONTROL_ERROR, Connection, "RFC 9113 6.5.2";
+    SettingsInitialWindowSize: FLOW_CONTROL_ERROR, Connection, "RFC 9113 6.5.2",
+        "frame_settings_initial_window_size";
     /// SETTINGS_MAX_FRAME_SIZE is not within 2^14 to 2^24-1
-    SettingsMaxFrameSize: PROTOCOL_ERROR, Connection, "RFC 9113 6.5.2";
+    SettingsMaxFrameSize: PROTOCOL_ERROR, Connection, "RFC 9113 6.5.2", "frame_settings_max_frame_size";
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL is neither 0 nor 1
-    SettingsEnableConnectProtocol: PROTOCOL_ERROR, Connection, "RFC 8441 3";
+    SettingsEnableConnectProtocol: PROTOCOL_ERROR, Connection, "RFC 8441 3",
+        "frame_settings_enable_connect_protocol";
     /// SETTINGS_NO_RFC7540_PRIORITIES is neither 0 nor 1
-    SettingsNoRfc7540Priorities: PROTOCOL_ERROR, Connection, "RFC 9218 2.1";
+    SettingsNoRfc7540Priorities: PROTOCOL_ERROR, Connection, "RFC 9218 2.1",
+        "frame_settings_no_rfc7540_priorities";
 
     /// a stream that depends on itself
-    SelfDependency: PROTOCOL_ERROR, Stream, "RFC 7540 5.3.1";
+    SelfDependency: PROTOCOL_ERROR, Stream, "RFC 7540 5.3.1", "frame_self_dependency";
     /// PUSH_PROMISE promises stream 0 or a stream of the client
-    PromisedStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.6";
+    PromisedStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.6", "frame_promised_stream";
     /// WINDOW_UPDATE of a stream by 0
-    WindowUpdateZero: PROTOCOL_ERROR, Stream, "RFC 9113 6.9";
+    WindowUpdateZero: PROTOCOL_ERROR, Stream, "RFC 9113 6.9", "frame_window_update_zero";
     /// WINDOW_UPDATE of the connection by 0
-    ConnectionWindowUpdateZero: PROTOCOL_ERROR, Connection, "RFC 9113 6.9";
+    ConnectionWindowUpdateZero: PROTOCOL_ERROR, Connection, "RFC 9113 6.9",
+        "frame_connection_window_update_zero";
     /// PRIORITY_UPDATE of stream 0
-    PriorityUpdateZero: PROTOCOL_ERROR, Connection, "RFC 9218 7.1";
+    PriorityUpdateZero: PROTOCOL_ERROR, Connection, "RFC 9218 7.1", "frame_priority_update_zero";
 
     /// a header block is interrupted by another frame
-    Interleaved: PROTOCOL_ERROR, Connection, "RFC 9113 6.10";
+    Interleaved: PROTOCOL_ERROR, Connection, "RFC 9113 6.10", "frame_interleaved";
     /// CONTINUATION without a header block to continue
-    ContinuationWithoutHeaders: PROTOCOL_ERROR, Connection, "RFC 9113 6.10";
+    ContinuationWithoutHeaders: PROTOCOL_ERROR, Connection, "RFC 9113 6.10",
+        "frame_continuation_without_headers";
 
     /// a header block has too many CONTINUATION frames
-    TooManyContinuations: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5";
+    TooManyContinuations: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5", "frame_too_many_continuations";
     /// a header block has too many empty CONTINUATION frames
-    TooManyEmptyContinuations: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5";
+    TooManyEmptyContinuations: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5",
+        "frame_too_many_empty_continuations";
     /// a header block is too large
-    HeaderBlockTooLarge: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5.1";
+    HeaderBlockTooLarge: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5.1", "frame_header_block_too_large";
     /// SETTINGS has too many entries
-    TooManySettings: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5";
+    TooManySettings: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5", "frame_too_many_settings";
     /// PRIORITY_UPDATE has too long a value
-    PriorityUpdateTooLong: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5";
+    PriorityUpdateTooLong: ENHANCE_YOUR_CALM, Connection, "RFC 9113 10.5", "frame_priority_update_too_long";
 }
 
 impl fmt::Display for Malformed {

@@ -1,221 +1,15 @@
-//! What can go wrong, as data: a variant per violated rule, with its code and its section.
+//! What can go wrong, as the application sees it: of a connection, of a stream, of an attempt to open one.
 //!
-//! [`Violation`] blames the peer; [`ConnectionError`] and [`StreamError`] are what the application sees.
-//! Misuse by the caller is another type, [`Misuse`]. Nothing here decides what to do about a fault.
+//! What a peer did wrong is in `violation`; misuse by the caller is another type, [`Misuse`]. Nothing here decides
+//! what to do about a fault.
 
 use std::fmt;
 use std::io;
 
 use bytes::Bytes;
-use hbone_frame::hpack::CompressionError;
-use hbone_frame::{ErrorCode, Malformed};
+use hbone_frame::ErrorCode;
 
-/// A rule that the peer broke, found by this end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// A frame that breaks a rule of its own layout.
-    Frame(Malformed),
-    /// A header block that cannot be decoded.
-    Compression(CompressionError),
-    /// The first frame was not SETTINGS.
-    FirstFrameNotSettings,
-    /// A SETTINGS acknowledgement that nobody asked for.
-    UnexpectedSettingsAck,
-    /// A value that this role may not send, such as ENABLE_PUSH 1 from a server.
-    SettingNotAllowed,
-    /// A stream opened with an identifier of the wrong parity, or where this role opens none.
-    StreamParity,
-    /// A stream opened with an identifier below an earlier one.
-    StreamIdFell,
-    /// A frame for a stream that was never opened.
-    IdleStream,
-    /// A frame for a stream that has ended.
-    ClosedStream,
-    /// DATA or HEADERS after the peer's own END_STREAM.
-    HalfClosed,
-    /// DATA before the head of the message.
-    DataBeforeHead,
-    /// More DATA than the connection's window allows.
-    ConnectionWindow,
-    /// More DATA than the stream's window allows.
-    StreamWindow,
-    /// WINDOW_UPDATE or SETTINGS that lift a window over 2^31-1.
-    WindowOverflow,
-    /// PUSH_PROMISE, which both roles refuse here.
-    PushPromise,
-    /// A stream that depends on itself.
-    SelfDependency,
-    /// More streams than announced.
-    StreamLimit,
-    /// HEADERS on an established tunnel.
-    HeadersOnTunnel,
-    /// A trailer section without END_STREAM.
-    TrailersWithoutEnd,
-    /// A pseudo-field in trailers.
-    PseudoInTrailers,
-    /// A field name or value with forbidden octets.
-    FieldOctets,
-    /// A pseudo-field that is unknown, repeated, late, missing or not allowed in this message.
-    PseudoField,
-    /// A pseudo-field whose value breaks its grammar.
-    PseudoValue,
-    /// `:authority` and `host` disagree, or `:authority` carries user information.
-    Authority,
-    /// A connection-specific field.
-    ConnectionField,
-    /// `:protocol` without our SETTINGS_ENABLE_CONNECT_PROTOCOL.
-    ProtocolNotEnabled,
-    /// `content-length` that is not a number, repeated with other values, or other than what was sent.
-    ContentLength,
-    /// A header list over the announced limit.
-    HeaderListTooLarge,
-    /// An informational response with END_STREAM, 101, or more of them than tolerated.
-    Informational,
-    /// GOAWAY whose last stream identifier is above an earlier one.
-    GoawayRaised,
-    /// PRIORITY_UPDATE from a server.
-    PriorityUpdateFromServer,
-    /// PRIORITY_UPDATE of a push stream that nobody has promised.
-    PriorityUpdateOfIdlePush,
-    /// PRIORITY_UPDATE of more idle streams than may be opened.
-    PriorityUpdateOverLimit,
-    /// Behaviour that only costs: see [`Flood`].
-    Flood(Flood),
-}
-
-/// Which budget a peer has used up. All budgets decay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flood {
-    /// RST_STREAM received.
-    Resets,
-    /// RST_STREAM received before the stream was answered (CVE-2023-44487).
-    EarlyResets,
-    /// RST_STREAM that the peer made us send (CVE-2025-8671).
-    ProvokedResets,
-    /// PING.
-    Pings,
-    /// SETTINGS.
-    Settings,
-    /// Control frames that the peer provokes but does not read.
-    Replies,
-    /// Frames that are legal and do nothing.
-    Glitches,
-}
-
-impl Violation {
-    /// The error code that RST_STREAM or GOAWAY carries for it.
-    pub fn code(self) -> ErrorCode {
-        match self {
-            Self::Frame(malformed) => malformed.code(),
-            Self::Compression(error) => error.code(),
-            Self::ConnectionWindow | Self::StreamWindow | Self::WindowOverflow => {
-                ErrorCode::FLOW_CONTROL_ERROR
-            }
-            Self::ClosedStream | Self::HalfClosed => ErrorCode::STREAM_CLOSED,
-            Self::StreamLimit => ErrorCode::REFUSED_STREAM,
-            Self::Flood(_) | Self::HeaderListTooLarge => ErrorCode::ENHANCE_YOUR_CALM,
-            Self::FirstFrameNotSettings
-            | Self::UnexpectedSettingsAck
-            | Self::SettingNotAllowed
-            | Self::StreamParity
-            | Self::StreamIdFell
-            | Self::IdleStream
-            | Self::DataBeforeHead
-            | Self::PushPromise
-            | Self::SelfDependency
-            | Self::HeadersOnTunnel
-            | Self::TrailersWithoutEnd
-            | Self::PseudoInTrailers
-            | Self::FieldOctets
-            | Self::PseudoField
-            | Self::PseudoValue
-            | Self::Authority
-            | Self::ConnectionField
-            | Self::ProtocolNotEnabled
-            | Self::ContentLength
-            | Self::Informational
-            | Self::GoawayRaised
-            | Self::PriorityUpdateFromServer
-            | Self::PriorityUpdateOfIdlePush
-            | Self::PriorityUpdateOverLimit => ErrorCode::PROTOCOL_ERROR,
-        }
-    }
-
-    /// The section that states the rule.
-    pub fn section(self) -> &'static str {
-        self.describe().0
-    }
-
-    /// Section and plain words, one table. Faults of the layers below tell their own.
-    fn describe(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Frame(malformed) => (malformed.section(), "malformed frame"),
-            Self::Compression(_) => ("RFC 9113 4.3", "header block cannot be decoded"),
-            Self::FirstFrameNotSettings => ("RFC 9113 3.4", "the first frame is not SETTINGS"),
-            Self::UnexpectedSettingsAck => ("RFC 9113 6.5.3", "SETTINGS acknowledgement without SETTINGS"),
-            Self::SettingNotAllowed => ("RFC 9113 6.5.2", "a setting that this role may not send"),
-            Self::StreamParity => ("RFC 9113 5.1.1", "stream identifier of the wrong parity"),
-            Self::StreamIdFell => ("RFC 9113 5.1.1", "stream identifier below an earlier one"),
-            Self::IdleStream => ("RFC 9113 5.1", "frame on an idle stream"),
-            Self::ClosedStream => ("RFC 9113 5.1", "frame on a closed stream"),
-            Self::HalfClosed => ("RFC 9113 5.1", "frame after END_STREAM"),
-            Self::DataBeforeHead => ("RFC 9113 8.1", "DATA before HEADERS"),
-            Self::ConnectionWindow => ("RFC 9113 6.9.1", "DATA beyond the connection's window"),
-            Self::StreamWindow => ("RFC 9113 6.9.1", "DATA beyond the stream's window"),
-            Self::WindowOverflow => ("RFC 9113 6.9.1", "window above 2^31-1"),
-            Self::PushPromise => ("RFC 9113 6.6", "PUSH_PROMISE although push is off"),
-            Self::SelfDependency => ("RFC 7540 5.3.1", "stream depends on itself"),
-            Self::StreamLimit => ("RFC 9113 5.1.2", "more streams than announced"),
-            Self::HeadersOnTunnel => ("RFC 9113 8.5", "HEADERS on an established tunnel"),
-            Self::TrailersWithoutEnd => ("RFC 9113 8.1", "trailers without END_STREAM"),
-            Self::PseudoInTrailers => ("RFC 9113 8.1", "pseudo-field in trailers"),
-            Self::FieldOctets => ("RFC 9113 8.2.1", "forbidden octet in a field"),
-            Self::PseudoField => ("RFC 9113 8.3", "pseudo-fields are wrong for this message"),
-            Self::PseudoValue => ("RFC 9113 8.3.1", "invalid value of a pseudo-field"),
-            Self::Authority => ("RFC 9113 8.3.1", "invalid or contradicted authority"),
-            Self::ConnectionField => ("RFC 9113 8.2.2", "connection-specific field"),
-            Self::ProtocolNotEnabled => ("RFC 8441 3", ":protocol was not enabled"),
-            Self::ContentLength => ("RFC 9113 8.1.1", "content-length does not match"),
-            Self::HeaderListTooLarge => ("RFC 9113 10.5.1", "header list over the announced limit"),
-            Self::Informational => ("RFC 9113 8.1", "informational responses out of bounds"),
-            Self::GoawayRaised => ("RFC 9113 6.8", "GOAWAY raised its last stream identifier"),
-            Self::PriorityUpdateFromServer => ("RFC 9218 7.1", "PRIORITY_UPDATE from a server"),
-            Self::PriorityUpdateOfIdlePush => ("RFC 9218 7.1", "PRIORITY_UPDATE of an idle push stream"),
-            Self::PriorityUpdateOverLimit => ("RFC 9218 7.1", "PRIORITY_UPDATE of too many idle streams"),
-            Self::Flood(flood) => ("RFC 9113 10.5", flood.name()),
-        }
-    }
-}
-
-impl Flood {
-    /// The name of its counter.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Resets => "too many RST_STREAM",
-            Self::EarlyResets => "too many streams reset before their answer",
-            Self::ProvokedResets => "too many stream errors",
-            Self::Pings => "too many PING",
-            Self::Settings => "too many SETTINGS",
-            Self::Replies => "replies are not read",
-            Self::Glitches => "too many frames without effect",
-        }
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (section, words) = self.describe();
-        if let Self::Frame(malformed) = self {
-            fmt::Display::fmt(malformed, f)
-        } else if let Self::Compression(error) = self {
-            write!(f, "{words}: {error}")
-        } else {
-            write!(f, "{words} ({section})")
-        }
-    }
-}
-
-impl std::error::Error for Violation {}
+pub use super::violation::{Flood, Violation};
 
 /// What was waited for in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +46,44 @@ pub enum ConnectionError {
     Io(io::ErrorKind),
     /// This end's application closed it with that code.
     Local(ErrorCode),
+}
+
+impl Timeout {
+    /// As [`ConnectionError::label`]: `timeout_` and what was waited for.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Handshake => "timeout_handshake",
+            Self::SettingsAck => "timeout_settings_ack",
+            Self::HeaderBlock => "timeout_header_block",
+            Self::Keepalive => "timeout_keepalive",
+        }
+    }
+}
+
+impl ConnectionError {
+    /// A short name for counters and metrics, in snake case. Stable, one of a finite set, and nothing that a peer has
+    /// sent is part of it. For a broken rule it is the rule's own, [`Violation::label`].
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Eof => "eof",
+            Self::Goaway { .. } => "goaway",
+            Self::Protocol(violation) => violation.label(),
+            Self::Timeout(timeout) => timeout.label(),
+            Self::Io(_) => "io",
+            Self::Local(_) => "local",
+        }
+    }
+
+    /// The code that GOAWAY carried, the peer's or our own; `None` where there was no GOAWAY. Its
+    /// [`ErrorCode::label`] is finite too.
+    pub const fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Goaway { code, .. } | Self::Local(code) => Some(*code),
+            Self::Protocol(violation) => Some(violation.code()),
+            Self::Closed | Self::Eof | Self::Timeout(_) | Self::Io(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for ConnectionError {
@@ -307,6 +139,38 @@ pub enum StreamError {
     Connection(ConnectionError),
     /// The direction is finished already, or the stream is not in a state for this call.
     Finished,
+}
+
+impl StreamError {
+    /// A short name for counters and metrics, in snake case. Stable, one of a finite set, and nothing that a peer has
+    /// sent is part of it. For a broken rule it is [`Violation::label`], for a lost connection
+    /// [`ConnectionError::label`].
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Reset(_) => "reset",
+            Self::Cancelled(_) => "cancelled",
+            Self::Protocol(violation) => violation.label(),
+            Self::Goaway => "not_processed",
+            Self::Connection(error) => error.label(),
+            Self::Finished => "finished",
+        }
+    }
+
+    /// The code that RST_STREAM carried, the peer's or our own; `None` where there was none.
+    pub const fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Reset(code) | Self::Cancelled(code) => Some(*code),
+            Self::Protocol(violation) => Some(violation.code()),
+            Self::Goaway | Self::Connection(_) | Self::Finished => None,
+        }
+    }
+
+    /// Whether the peer has certainly not processed the stream, so that the same request may be sent again, on this
+    /// connection or another, whatever it does (RFC 9113 8.7). For all other errors nobody can know: only a request
+    /// that may be done twice may then be sent again.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Goaway | Self::Reset(ErrorCode::REFUSED_STREAM))
+    }
 }
 
 impl fmt::Display for StreamError {
@@ -375,6 +239,29 @@ pub enum OpenError {
     Invalid(Misuse),
     /// The connection has ended.
     Closed(ConnectionError),
+}
+
+impl OpenError {
+    /// As [`StreamError::label`]; where the connection has ended it is [`ConnectionError::label`].
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Draining => "draining",
+            Self::Exhausted => "exhausted",
+            Self::Role => "role",
+            Self::Invalid(_) => "invalid",
+            Self::Closed(error) => error.label(),
+        }
+    }
+
+    /// Whether the same request may be sent on another connection: nothing of it has left. `false` where it would
+    /// fail there too.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Blocked | Self::Draining | Self::Exhausted | Self::Closed(_) => true,
+            Self::Role | Self::Invalid(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for OpenError {

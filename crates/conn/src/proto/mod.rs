@@ -34,6 +34,7 @@ mod testing;
 mod tests;
 mod timer;
 mod transmit;
+mod violation;
 
 pub use config::Config;
 pub use connect::{Request, Response};

@@ -38,6 +38,23 @@ pub enum CompressionError {
 }
 
 impl CompressionError {
+    /// Every error, in the order of the type.
+    pub const ALL: &[Self] = &[
+        Self::IntegerTruncated,
+        Self::IntegerTooLong,
+        Self::StringTruncated,
+        Self::HuffmanEos,
+        Self::HuffmanPaddingTooLong,
+        Self::HuffmanPaddingInvalid,
+        Self::IndexZero,
+        Self::IndexOutOfRange,
+        Self::SizeUpdateOverLimit,
+        Self::SizeUpdateInsideBlock,
+        Self::TooManySizeUpdates,
+        Self::SizeUpdateMissing,
+        Self::Flood,
+    ];
+
     /// The code for GOAWAY: COMPRESSION_ERROR, or ENHANCE_YOUR_CALM for [`Flood`](Self::Flood).
     pub const fn code(self) -> ErrorCode {
         self.row().0
@@ -46,6 +63,25 @@ impl CompressionError {
     /// Where the violated rule stands.
     pub const fn section(self) -> &'static str {
         self.row().1
+    }
+
+    /// A short name for counters and metrics: `hpack_` and words in snake case. Stable.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::IntegerTruncated => "hpack_integer_truncated",
+            Self::IntegerTooLong => "hpack_integer_too_long",
+            Self::StringTruncated => "hpack_string_truncated",
+            Self::HuffmanEos => "hpack_huffman_eos",
+            Self::HuffmanPaddingTooLong => "hpack_huffman_padding_too_long",
+            Self::HuffmanPaddingInvalid => "hpack_huffman_padding_invalid",
+            Self::IndexZero => "hpack_index_zero",
+            Self::IndexOutOfRange => "hpack_index_out_of_range",
+            Self::SizeUpdateOverLimit => "hpack_size_update_over_limit",
+            Self::SizeUpdateInsideBlock => "hpack_size_update_inside_block",
+            Self::TooManySizeUpdates => "hpack_too_many_size_updates",
+            Self::SizeUpdateMissing => "hpack_size_update_missing",
+            Self::Flood => "hpack_flood",
+        }
     }
 
     const fn row(self) -> (ErrorCode, &'static str, &'static str) {

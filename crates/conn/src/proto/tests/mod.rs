@@ -13,6 +13,7 @@ mod flow_receiving;
 mod flow_sending;
 mod goaway;
 mod half_states;
+mod labels;
 mod late_frames;
 mod messages;
 mod opening;
