@@ -2,9 +2,10 @@
 //!
 //! The same runtimes, sockets, chunk sizes and payload for both; figures are taken from outside by the same
 //! clock and the same counters. From the leaves up: [`measure`], [`runtime`], [`payload`], [`ours`], [`stock`],
-//! [`raw`], [`bulk`]. [`soak`] is no benchmark: the simulator of the program of that name.
+//! [`raw`], [`bulk`], [`held`]. [`soak`] is no benchmark: the simulator of the program of that name.
 
 pub mod bulk;
+pub mod held;
 pub mod measure;
 pub mod ours;
 pub mod payload;

@@ -1,10 +1,16 @@
-//! Time, CPU time and allocations, from outside of what is measured.
+//! Time, CPU time, allocations and live octets, from outside of what is measured.
 //!
 //! Allocations are counted by [`Counting`], which a binary installs as its global allocator; counting is off
-//! unless asked for, so that timed runs pay one relaxed load per allocation, both sides alike.
+//! unless asked for, so that timed runs pay one relaxed load per allocation, both sides alike. Live octets are
+//! counted for each thread, and an [`Account`] tells the two ends of one thread apart.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -12,43 +18,110 @@ use rustix::time::{ClockId, clock_gettime};
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-/// The system's allocator, with a count of allocations and reallocations.
+thread_local! {
+    /// Octets that this thread has allocated and not freed while counting was on.
+    static LIVE: Cell<i64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, with a count of allocations, reallocations and live octets.
 #[derive(Debug)]
 pub struct Counting;
 
 // SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as i64);
         // SAFETY: the caller keeps the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as i64);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size as i64 - layout.size() as i64);
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if COUNTING.load(Relaxed) {
+            add_live(-(layout.size() as i64));
+        }
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-fn count() {
+fn count(octets: i64) {
     if COUNTING.load(Relaxed) {
         ALLOCATIONS.fetch_add(1, Relaxed);
+        add_live(octets);
     }
 }
 
-/// Starts counting allocations; returns the count so far.
+fn add_live(octets: i64) {
+    // A thread that is being taken down counts no longer.
+    let _ = LIVE.try_with(|live| live.set(live.get() + octets));
+}
+
+/// Octets that this thread has allocated and not freed while counting was on.
+pub fn live() -> i64 {
+    LIVE.with(Cell::get)
+}
+
+/// The live octets of one of several parties in a thread: what was allocated less what was freed while that
+/// party ran. Clones are the same account.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    octets: Rc<Cell<i64>>,
+}
+
+impl Account {
+    /// Runs `work` at this account's expense.
+    pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        let before = live();
+        let result = work();
+        self.octets.set(self.octets.get() + live() - before);
+        result
+    }
+
+    /// Makes a future whose polls and whose end are at this account's expense.
+    pub fn charge<F: Future>(&self, future: F) -> Charged<F> {
+        Charged { account: self.clone(), future: Some(Box::pin(future)) }
+    }
+
+    /// The account's live octets.
+    pub fn octets(&self) -> i64 {
+        self.octets.get()
+    }
+}
+
+/// A future that runs at an account's expense. Its own memory is its task's and not counted.
+#[derive(Debug)]
+pub struct Charged<F> {
+    account: Account,
+    future: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future> Future for Charged<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { account, future } = &mut *self;
+        let Some(running) = future else { return Poll::Pending };
+        let outcome = account.run(|| running.as_mut().poll(cx));
+        if outcome.is_ready() {
+            account.run(|| *future = None);
+        }
+        outcome
+    }
+}
+
+/// Starts counting allocations and live octets; returns the count so far.
 pub fn count_allocations(on: bool) -> u64 {
     COUNTING.store(on, Relaxed);
     ALLOCATIONS.load(Relaxed)

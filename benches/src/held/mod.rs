@@ -1,0 +1,12 @@
+//! What a connection holds: live octets at each end in the states that last, for this engine and stock `h2`.
+//!
+//! `script` says what both ends do and when they are measured; `ours` and `stock` do it over any transport;
+//! `engine` does it with two engines and no driver. Called by the program `memory` and by a test with bounds.
+
+mod engine;
+mod ours;
+mod script;
+mod stock;
+
+pub use engine::{Engines, engines};
+pub use script::{Held, Plan, Who, churn, over_pipe, over_tcp};
