@@ -1,5 +1,7 @@
 //! Frames as octets, written by hand: the peers of these tests use no HTTP/2 library.
 
+use hbone_conn::Side;
+
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(crate) const DATA: u8 = 0;
@@ -117,6 +119,8 @@ pub(crate) const fn nth(n: u32) -> u32 {
 /// Reads frames out of a stream of octets and remembers how it ended; holds no payloads.
 #[derive(Default)]
 pub(crate) struct Scanner {
+    /// Octets of a client's preface that are still to come.
+    preface: usize,
     head: Vec<u8>,
     payload: Vec<u8>,
     rest: usize,
@@ -135,7 +139,20 @@ pub(crate) struct Scanner {
 pub(crate) const MARK: &[u8; 8] = b"all done";
 
 impl Scanner {
+    /// For what a victim of that side sends.
+    pub(crate) fn of(victim: Side) -> Self {
+        Self { preface: if victim == Side::Client { PREFACE.len() } else { 0 }, ..Self::default() }
+    }
+
+    /// Octets up to the head of the victim's SETTINGS.
+    pub(crate) fn until_settings(&self) -> usize {
+        self.preface + 9
+    }
+
     pub(crate) fn pass(&mut self, mut octets: &[u8]) {
+        let skipped = octets.len().min(self.preface);
+        self.preface -= skipped;
+        octets = &octets[skipped..];
         while !octets.is_empty() {
             if self.head.len() < 9 {
                 let (now, later) = octets.split_at(octets.len().min(9 - self.head.len()));

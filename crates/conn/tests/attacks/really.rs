@@ -311,11 +311,17 @@ fn misbehave(row: &Row, mut socket: Socket, reader: Socket, wrote: oneshot::Send
         frame(&mut wire, PING, 0, 0, MARK);
     }
     let mut wrote = Some(wrote);
+    // Our acknowledgement would be one too many before the victim's SETTINGS have left.
+    let mut begun = Scanner::of(row.victim);
+    let mut first = vec![0; begun.until_settings()];
+    if socket.read_exact(&mut first).is_ok() {
+        begun.pass(&first);
+    }
     thread::scope(|scope| {
         let reading = scope.spawn({
             let wrote = asks.then(|| wrote.take()).flatten();
             let reads = row.reads;
-            move || if reads { read(reader, wrote) } else { Scanner::default() }
+            move || if reads { read(reader, begun, wrote) } else { begun }
         });
         // A victim that has had enough closes: the rest is lost, as it must be.
         let _ = socket.write_all(&wire);
@@ -327,8 +333,8 @@ fn misbehave(row: &Row, mut socket: Socket, reader: Socket, wrote: oneshot::Send
 }
 
 /// Reads until the end; tells when the mark has come back.
-fn read(mut socket: Socket, mut wrote: Option<oneshot::Sender<()>>) -> Scanner {
-    let (mut scanner, mut buffer) = (Scanner::default(), vec![0; 64 * 1024]);
+fn read(mut socket: Socket, mut scanner: Scanner, mut wrote: Option<oneshot::Sender<()>>) -> Scanner {
+    let mut buffer = vec![0; 64 * 1024];
     while let Ok(taken @ 1..) = socket.read(&mut buffer) {
         scanner.pass(&buffer[..taken]);
         if scanner.marked

@@ -106,7 +106,7 @@ impl<'a> Victim<'a> {
             sent: 0,
             now,
             out: Transmit::new(),
-            scanner: Scanner::default(),
+            scanner: Scanner::of(row.victim),
             error: None,
             held: Vec::new(),
             live: 0,
