@@ -37,8 +37,8 @@ pub use hbone_frame::{ErrorCode, Field, Fields, Side, StreamId};
 #[cfg(any(test, fuzzing))]
 pub use proto::fuzzing;
 pub use proto::{
-    Config, Connection, ConnectionError, Event, Flood, Misuse, OpenError, Read, Request, Response, Stats,
-    StreamError, StreamKey, Timeout, Transmit, Violation,
+    Config, Connection, ConnectionError, Event, Flood, Misuse, OpenError, Read, Request, Response, Stalls,
+    Stats, StreamError, StreamKey, StreamStats, Timeout, Transmit, Violation,
 };
 
 #[cfg(feature = "driver")]

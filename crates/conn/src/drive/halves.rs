@@ -10,7 +10,7 @@ use hbone_frame::{ErrorCode, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream_ref::StreamRef;
-use crate::proto::{Response, StreamError};
+use crate::proto::{Response, StreamError, StreamStats};
 
 /// The receiving half of a [`Stream`](super::Stream).
 #[derive(Debug)]
@@ -24,6 +24,11 @@ impl ReadHalf {
     /// The stream's identifier on the wire.
     pub fn id(&self) -> StreamId {
         self.0.id()
+    }
+
+    /// As [`Stream::stats`](super::Stream::stats).
+    pub fn stats(&self) -> StreamStats {
+        self.0.stats()
     }
 
     /// As [`Stream::response`](super::Stream::response).
@@ -83,6 +88,11 @@ impl WriteHalf {
     /// The stream's identifier on the wire.
     pub fn id(&self) -> StreamId {
         self.0.id()
+    }
+
+    /// As [`Stream::stats`](super::Stream::stats).
+    pub fn stats(&self) -> StreamStats {
+        self.0.stats()
     }
 
     /// As [`Stream::respond`](super::Stream::respond).

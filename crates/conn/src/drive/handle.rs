@@ -116,9 +116,14 @@ impl Handle {
         self.shared.look(|state| state.conn.active_streams())
     }
 
-    /// Counters of the connection.
+    /// Counters and measures of the connection.
     pub fn stats(&self) -> Stats {
         self.shared.look(|state| state.conn.stats())
+    }
+
+    /// How often the peer broke which rule, by [`Violation::label`](crate::Violation::label). Empty for an honest one.
+    pub fn violations(&self) -> Vec<(&'static str, u64)> {
+        self.shared.look(|state| state.conn.violations().to_vec())
     }
 
     async fn wait<R>(&self, done: impl Fn(&State) -> Option<R>) -> R {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::halves::{ReadHalf, WriteHalf};
 use super::stream_ref::StreamRef;
-use crate::proto::{Response, StreamError};
+use crate::proto::{Response, StreamError, StreamStats};
 
 /// A stream of an HTTP/2 connection: octets both ways.
 ///
@@ -33,6 +33,11 @@ impl Stream {
     /// The stream's identifier on the wire.
     pub fn id(&self) -> StreamId {
         self.0.id()
+    }
+
+    /// How the stream stands: octets unread and queued, windows.
+    pub fn stats(&self) -> StreamStats {
+        self.0.stats()
     }
 
     /// Waits for the final response to a stream that this end opened. Informational ones are skipped.

@@ -14,7 +14,7 @@ use tokio::io::ReadBuf;
 use tokio::task::coop;
 
 use super::shared::Shared;
-use crate::proto::{Read, Response, StreamError, StreamKey};
+use crate::proto::{Read, Response, StreamError, StreamKey, StreamStats};
 
 /// Pieces that one `poll_read` takes under one lock.
 const PIECES: usize = 16;
@@ -39,6 +39,10 @@ impl StreamRef {
 
     pub(super) fn id(&self) -> StreamId {
         self.key.id()
+    }
+
+    pub(super) fn stats(&self) -> StreamStats {
+        self.shared.look(|state| state.conn.stream_stats(self.key)).unwrap_or_default()
     }
 
     pub(super) fn poll_response(&self, cx: &mut Context<'_>) -> Poll<Result<Response, StreamError>> {

@@ -21,7 +21,6 @@ use super::queue::OWN;
 use super::recv;
 use super::send;
 use super::state::{Control, Fault, HeadOut, State};
-use super::stats::Stats;
 use super::streams::{Failure, StreamKey};
 use super::timer::Timer;
 use super::transmit::Transmit;
@@ -124,6 +123,7 @@ impl Connection {
             return state.end_by_fault(Violation::Flood(flood));
         }
         state.stats.stream_violations += 1;
+        state.causes.count(violation.label());
         state.replies += 1;
         let live = |key: &StreamKey| state.streams.get(*key).is_some_and(|stream| !stream.is_closed());
         match state.streams.find(id).filter(live) {
@@ -283,6 +283,7 @@ impl Connection {
     pub fn write(&mut self, key: StreamKey, data: Bytes) -> Result<(), StreamError> {
         match self.state.streams.get_mut(key) {
             Some(stream) if matches!(stream.send.state, SendState::Open | SendState::Head) => {
+                self.state.stats.queued += data.len();
                 stream.send.queue.push(data, OWN);
                 self.state.enlist(key);
                 Ok(())
@@ -299,6 +300,7 @@ impl Connection {
         let taken = self.capacity(key)?.min(data.len());
         if let Some(stream) = self.state.streams.get_mut(key) {
             stream.send.queue.push_slice(&data[..taken]);
+            self.state.stats.queued += taken;
             self.state.enlist(key);
         }
         Ok(taken)
@@ -330,6 +332,7 @@ impl Connection {
         let Some(stream) = self.state.streams.get_mut(key) else { return Err(self.state.failure(key)) };
         if let Some(data) = stream.recv.queue.pop(max) {
             stream.recv.window.release(data.len() as u32);
+            self.state.stats.unread -= data.len();
             if stream.recv.state == RecvState::Open {
                 self.state.window_growth += stream.recv.window.grow_with_use(target, room);
             }
@@ -359,16 +362,6 @@ impl Connection {
         flushed
     }
 
-    /// Octets of the stream that are not yet given to the wire.
-    pub fn queued(&self, key: StreamKey) -> usize {
-        self.state.streams.get(key).map_or(0, |stream| stream.send.queue.len())
-    }
-
-    /// Octets of the stream that have arrived and were not read.
-    pub fn unread(&self, key: StreamKey) -> usize {
-        self.state.streams.get(key).map_or(0, |stream| stream.recv.queue.len())
-    }
-
     /// The stream's failure, if it has failed.
     pub fn stream_error(&self, key: StreamKey) -> Option<StreamError> {
         let stream = self.state.streams.get(key)?;
@@ -377,13 +370,14 @@ impl Connection {
 
     /// Ends both directions at once: what is queued is dropped, the peer is told `code`.
     pub fn reset(&mut self, key: StreamKey, code: ErrorCode) {
-        if let Some(stream) = self.state.streams.get_mut(key)
-            && stream.recv.queue.clear() > 0
-            && stream.recv.state == RecvState::Finished
-        {
-            // What came whole is no longer delivered whole: the reader must not find an end.
-            stream.recv.state = RecvState::Failed;
-            stream.failure.get_or_insert(Failure::Cancelled(code));
+        if let Some(stream) = self.state.streams.get_mut(key) {
+            let dropped = stream.recv.queue.clear();
+            self.state.stats.unread -= dropped;
+            if dropped > 0 && stream.recv.state == RecvState::Finished {
+                // What came whole is no longer delivered whole: the reader must not find an end.
+                stream.recv.state = RecvState::Failed;
+                stream.failure.get_or_insert(Failure::Cancelled(code));
+            }
         }
         self.state.reset(key, code, Failure::Cancelled(code));
     }
@@ -397,6 +391,7 @@ impl Connection {
         stream.send.wants_room = false;
         stream.recv.wants_data = false;
         let unread = stream.recv.queue.clear();
+        self.state.stats.unread -= unread;
         stream.recv.window.release(unread as u32);
         if stream.recv.joins_credit() {
             self.state.credit.push_back(key);
@@ -476,45 +471,6 @@ impl Connection {
     /// transport down, and drop it.
     pub fn is_finished(&self) -> Option<&ConnectionError> {
         send::is_finished(&self.state)
-    }
-
-    /// Counters.
-    pub fn stats(&self) -> Stats {
-        Stats {
-            shortest_rtt: self.state.path.shortest_rtt(),
-            latest_rtt: self.state.path.latest_rtt(),
-            stream_window: self.state.path.window(),
-            ..self.state.stats
-        }
-    }
-
-    /// This end's side.
-    pub fn side(&self) -> Side {
-        self.state.side
-    }
-
-    /// Streams that `open` would take now.
-    pub fn open_slots(&self) -> usize {
-        if self.is_draining() {
-            return 0;
-        }
-        self.state.open_slots()
-    }
-
-    /// Streams that are open or half-closed, of both sides.
-    pub fn active_streams(&self) -> usize {
-        self.state.streams.active_in_all()
-    }
-
-    /// Slots in use: active streams and closed ones that the application still holds.
-    pub fn held_streams(&self) -> usize {
-        self.state.streams.len()
-    }
-
-    /// Whether no stream can be opened any more: either end is going away, the connection has ended, or its stream
-    /// identifiers are used up.
-    pub fn is_draining(&self) -> bool {
-        !self.state.is_open() || self.state.goaway.is_draining() || self.state.next_id.is_none()
     }
 }
 

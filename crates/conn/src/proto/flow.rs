@@ -108,6 +108,11 @@ impl ReceiveWindow {
         growth
     }
 
+    /// The size that it has when nothing is in flight or unread, in octets.
+    pub(super) const fn size(&self) -> u32 {
+        self.size
+    }
+
     /// By how much it has grown with use, in octets.
     pub(super) const fn grown(&self) -> u32 {
         self.grown

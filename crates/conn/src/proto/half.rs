@@ -97,9 +97,11 @@ impl SendHalf {
         credit.min(self.queue.len())
     }
 
-    pub(super) fn fail(&mut self) {
+    /// Drops what is queued; returns how many octets that were.
+    #[must_use = "the connection counts them"]
+    pub(super) fn fail(&mut self) -> usize {
         self.state = SendState::Failed;
-        self.queue.clear();
+        self.queue.clear()
     }
 }
 
@@ -168,8 +170,10 @@ impl RecvHalf {
         matches!(self.expected, 0 | ANY_LENGTH)
     }
 
-    pub(super) fn fail(&mut self) {
+    /// Drops what is unread; returns how many octets that were.
+    #[must_use = "the connection counts them"]
+    pub(super) fn fail(&mut self) -> usize {
         self.state = RecvState::Failed;
-        self.queue.clear();
+        self.queue.clear()
     }
 }

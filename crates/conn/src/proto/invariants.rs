@@ -14,6 +14,7 @@ impl State {
     /// Panics when a counter, a list, a queue or a window contradicts another.
     pub(super) fn check(&self) {
         self.check_counters();
+        self.check_sums();
         for stream in self.streams.iter() {
             check_queues(stream);
             check_windows(stream);
@@ -53,6 +54,17 @@ impl State {
             assert!(!(stream.released && stream.is_closed()), "{:?} still holds its slot", stream.key);
             assert_eq!(self.streams.find(stream.key.id()), Some(stream.key));
         }
+    }
+
+    /// What is kept as a sum is the sum.
+    fn check_sums(&self) {
+        let unread: usize = self.streams.iter().map(|stream| stream.recv.queue.len()).sum();
+        assert_eq!(self.stats.unread, unread, "octets unread in all");
+        let queued: usize = self.streams.iter().map(|stream| stream.send.queue.len()).sum();
+        assert_eq!(self.stats.queued, queued, "octets queued in all");
+        let stalled = |stream: &&Stream| stream.send.place == Place::Blocked && !stream.send.is_over();
+        let stalled = self.streams.iter().filter(stalled).count();
+        assert_eq!(self.stream_stalls.held() as usize, stalled, "streams that their windows hold up");
     }
 
     fn check_places(&self) {

@@ -84,6 +84,9 @@ impl Pings {
 pub(super) struct Path {
     shortest: Option<Duration>,
     latest: Option<Duration>,
+    smoothed: Option<Duration>,
+    /// What the last sample put into the shortest round trip, in octets.
+    bandwidth_delay: u64,
     window: u32,
     ceiling: u32,
     /// Octets since the sample began.
@@ -101,6 +104,8 @@ impl Path {
         Self {
             shortest: None,
             latest: None,
+            smoothed: None,
+            bandwidth_delay: 0,
             window,
             ceiling: ceiling.max(window),
             sampled: 0,
@@ -124,8 +129,18 @@ impl Path {
         self.latest
     }
 
+    pub(super) const fn smoothed_rtt(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    pub(super) const fn bandwidth_delay(&self) -> u64 {
+        self.bandwidth_delay
+    }
+
     pub(super) fn round_trip(&mut self, rtt: Duration) {
         self.latest = Some(rtt);
+        // RFC 6298 2.3: a new measurement counts an eighth.
+        self.smoothed = Some(self.smoothed.map_or(rtt, |smoothed| smoothed - smoothed / 8 + rtt / 8));
         self.shortest = Some(self.shortest.map_or(rtt, |shortest| shortest.min(rtt)));
     }
 
@@ -161,6 +176,7 @@ impl Path {
         let first = if shortest >= LONG { self.first } else { 0 };
         let per_shortest =
             (self.sampled + first) as f64 * shortest.as_secs_f64() / rtt.as_secs_f64().max(f64::MIN_POSITIVE);
+        self.bandwidth_delay = per_shortest as u64;
         // Two thirds of a window in one round trip: the window is what limits the rate.
         let grows = per_shortest * 1.5 >= f64::from(self.window);
         if grows {
@@ -210,6 +226,26 @@ mod tests {
         path.round_trip(Duration::from_micros(50));
         assert!(!sample(&mut path, 300 << 10, Duration::from_micros(300), now));
         assert_eq!(path.window(), 256 << 10);
+    }
+
+    #[test]
+    fn rfc6298_2_a_new_round_trip_counts_an_eighth_of_the_smoothed_one() {
+        let mut path = Path::new(256 << 10, 16 << 20);
+        assert_eq!(path.smoothed_rtt(), None);
+        path.round_trip(80 * MS);
+        assert_eq!(path.smoothed_rtt(), Some(80 * MS));
+        path.round_trip(160 * MS);
+        assert_eq!(path.smoothed_rtt(), Some(90 * MS));
+        assert_eq!((path.latest_rtt(), path.shortest_rtt()), (Some(160 * MS), Some(80 * MS)));
+    }
+
+    #[test]
+    fn what_a_sample_put_into_the_shortest_round_trip_is_the_estimate() {
+        let now = epoch();
+        let mut path = Path::new(256 << 10, 16 << 20);
+        path.round_trip(50 * MS);
+        sample(&mut path, 100_000, 100 * MS, now);
+        assert_eq!(path.bandwidth_delay(), 50_000);
     }
 
     #[test]

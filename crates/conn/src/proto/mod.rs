@@ -5,12 +5,14 @@
 //! inbound frame), `send` (builds the next flight), and [`connection`], the public contract.
 
 mod abuse;
+mod causes;
 mod closed;
 mod config;
 mod connect;
 mod connection;
 mod error;
 mod event;
+mod figures;
 mod flow;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -25,6 +27,7 @@ mod recv;
 mod schedule;
 mod send;
 mod settings;
+mod stalls;
 mod state;
 mod stats;
 mod streams;
@@ -41,6 +44,7 @@ pub use connect::{Request, Response};
 pub use connection::Connection;
 pub use error::{ConnectionError, Flood, Misuse, OpenError, StreamError, Timeout, Violation};
 pub use event::{Event, Read};
-pub use stats::Stats;
+pub use stalls::Stalls;
+pub use stats::{Stats, StreamStats};
 pub use streams::StreamKey;
 pub use transmit::Transmit;

@@ -103,7 +103,10 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
     let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
     let empty = piece.data.is_empty();
     let held = stream.recv.holds_slices;
-    let ended = stream_data(stream, piece, state.batch).map_err(|violation| Fault::Stream(id, violation))?;
+    let before = stream.recv.queue.len();
+    let taken = stream_data(stream, piece, state.batch);
+    state.stats.unread += stream.recv.queue.len() - before;
+    let ended = taken.map_err(|violation| Fault::Stream(id, violation))?;
     if stream.recv.holds_slices && !held {
         state.holders.push(key);
     }
@@ -521,7 +524,9 @@ fn connection_credit(state: &mut State, now: Instant, increment: u32) -> Result<
     state
         .send_window
         .add(DEFAULT_WINDOW, increment)
-        .map_err(|Overflow| Fault::Connection(Violation::WindowOverflow))
+        .map_err(|Overflow| Fault::Connection(Violation::WindowOverflow))?;
+    state.watch_connection_window(now);
+    Ok(())
 }
 
 fn stream_credit(state: &mut State, now: Instant, id: StreamId, increment: u32) -> Result<(), Fault> {

@@ -36,7 +36,7 @@ pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> boo
         credit(state, out);
         heads(state, out);
         out.commit();
-        data(state, out);
+        data(state, now, out);
         state.end_if_drained();
         while let Some(frame) = state.control.pop_front() {
             control(state, now, frame, out);
@@ -68,6 +68,8 @@ pub(super) fn is_due(state: &State) -> bool {
 }
 
 fn control(state: &mut State, now: Instant, frame: Control, out: &mut Transmit) {
+    // The head of a 431 counts itself.
+    state.stats.frames_sent += u64::from(!matches!(frame, Control::TooLarge { ended: true, .. }));
     match frame {
         Control::Settings => {
             encode::settings(&settings::announcement(&state.config, state.side), out.scratch());
@@ -104,6 +106,7 @@ fn credit(state: &mut State, out: &mut Transmit) {
         && let Some(Increment(octets)) = state.recv_window.announce()
     {
         encode::window_update(None, octets, out.scratch());
+        state.stats.frames_sent += 1;
     }
     while let Some(key) = state.credit.pop_front() {
         let Some(stream) = state.streams.get_mut(key) else { continue };
@@ -112,6 +115,7 @@ fn credit(state: &mut State, out: &mut Transmit) {
             && let Some(Increment(octets)) = stream.recv.window.announce()
         {
             encode::window_update(Some(key.id()), octets, out.scratch());
+            state.stats.frames_sent += 1;
         }
     }
 }
@@ -143,11 +147,12 @@ fn head(state: &mut State, id: StreamId, fields: &Fields, end: bool, out: &mut T
     let mut block = std::mem::take(&mut state.block);
     block.clear();
     state.hpack_out.encode(fields, &mut block);
+    state.stats.frames_sent += 1;
     encode::headers(id, end, &block, state.peer.max_frame_size, out.scratch());
     state.block = block;
 }
 
-fn data(state: &mut State, out: &mut Transmit) {
+fn data(state: &mut State, now: Instant, out: &mut Transmit) {
     let mut any = false;
     while out.len() < state.config.flight {
         let credit = state.send_window.available(DEFAULT_WINDOW);
@@ -168,12 +173,15 @@ fn data(state: &mut State, out: &mut Transmit) {
         let initial = state.peer.initial_window;
         let (sent, frames) = stream_data(stream, turn, initial, state.peer.max_frame_size, out);
         state.send_window.spend(sent);
+        state.stats.queued -= sent;
         state.stats.data_sent += sent as u64;
         state.stats.data_frames_sent += u64::from(frames);
+        state.stats.frames_sent += u64::from(frames);
         any |= frames > 0;
         state.abuse.data_sent(frames);
-        after_turn(state, key, initial);
+        after_turn(state, now, key, initial);
     }
+    state.watch_connection_window(now);
 }
 
 /// One stream's turn: at most `turn` octets in frames of the peer's size. Returns octets and frames.
@@ -215,7 +223,7 @@ fn stream_data(
 }
 
 /// After a turn: back into the schedule, or waiting for credit, or over.
-fn after_turn(state: &mut State, key: StreamKey, initial: u32) {
+fn after_turn(state: &mut State, now: Instant, key: StreamKey, initial: u32) {
     let room = state.config.send_queue;
     let Some(stream) = state.streams.get_mut(key) else { return };
     stream.send.place = Place::Nowhere;
@@ -231,6 +239,7 @@ fn after_turn(state: &mut State, key: StreamKey, initial: u32) {
     }
     if stream.send.sendable(initial) == 0 && !stream.send.queue.is_empty() {
         stream.send.place = Place::Blocked;
+        state.stream_stalls.begin(now);
     } else {
         state.schedule.again(stream);
     }

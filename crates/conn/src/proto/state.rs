@@ -10,6 +10,7 @@ use hbone_frame::hpack;
 use hbone_frame::{DEFAULT_WINDOW, Decoder, DecoderConfig, ErrorCode, Fields, Side, StreamId};
 
 use super::abuse::{Abuse, REPLIES_END, REPLIES_PAUSE};
+use super::causes::Causes;
 use super::closed::{ClosedStreams, Ending};
 use super::config::Config;
 use super::error::{ConnectionError, Flood, StreamError, Violation};
@@ -21,6 +22,7 @@ use super::keepalive::{Path, Pings, Purpose};
 use super::prioritised::Prioritised;
 use super::schedule::Schedule;
 use super::settings::{self, PeerSettings};
+use super::stalls::StallClock;
 use super::stats::Stats;
 use super::streams::{Failure, Stream, StreamKey, Streams};
 use super::timer::{Timer, Timers};
@@ -137,6 +139,12 @@ pub(super) struct State {
     /// `open` was refused for want of a slot: somebody waits for `Event::Openable`.
     pub(super) wants_slot: bool,
     pub(super) stats: Stats,
+    /// Rules that the peer broke.
+    pub(super) causes: Causes,
+    /// The connection's send window holds up DATA.
+    pub(super) connection_stalls: StallClock,
+    /// Streams whose own send windows hold up DATA.
+    pub(super) stream_stalls: StallClock,
 }
 
 impl State {
@@ -196,6 +204,9 @@ impl State {
             events: VecDeque::new(),
             wants_slot: false,
             stats: Stats::default(),
+            causes: Causes::default(),
+            connection_stalls: StallClock::new(now),
+            stream_stalls: StallClock::new(now),
             config,
         }
     }
@@ -211,6 +222,11 @@ impl State {
 
     pub(super) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
+    }
+
+    /// The last time that the engine was told.
+    pub(super) fn heard(&self) -> Instant {
+        self.last_received.max(self.last_flight)
     }
 
     /// Why the connection has ended, if it has.
@@ -254,6 +270,17 @@ impl State {
         Ok(())
     }
 
+    /// After a flight or new credit: DATA waits for the connection's window, or no longer does.
+    pub(super) fn watch_connection_window(&mut self, now: Instant) {
+        let ready = self.stats.queued > 0 && self.schedule.is_ready(true);
+        let stalled = ready && self.send_window.available(DEFAULT_WINDOW) <= 0;
+        match (stalled, self.connection_stalls.held() > 0) {
+            (true, false) => self.connection_stalls.begin(now),
+            (false, true) => self.connection_stalls.end(now),
+            (true, true) | (false, false) => {}
+        }
+    }
+
     /// What a call on a failed or unknown stream reports.
     pub(super) fn failure(&self, key: StreamKey) -> StreamError {
         let failure = self.streams.get(key).and_then(|stream| stream.failure);
@@ -289,16 +316,20 @@ impl State {
 
     /// Ends both directions of a stream that are not over. Octets that came before a clean end stay readable.
     pub(super) fn fail(&mut self, key: StreamKey, failure: Failure) {
+        let now = self.heard();
         let Some(stream) = self.streams.get_mut(key) else { return };
         if stream.is_closed() {
             return;
         }
         stream.failure.get_or_insert(failure);
         if !stream.send.is_over() {
-            stream.send.fail();
+            if stream.send.place == Place::Blocked {
+                self.stream_stalls.end(now);
+            }
+            self.stats.queued -= stream.send.fail();
         }
         if !stream.recv.is_over() {
-            stream.recv.fail();
+            self.stats.unread -= stream.recv.fail();
         }
         if !stream.released {
             self.events.push_back(Event::Readable(key));
@@ -406,11 +437,12 @@ impl State {
 
     /// A stream with octets to send has got credit.
     pub(super) fn unblock(&mut self, key: StreamKey) {
-        let initial = self.peer.initial_window;
+        let (initial, now) = (self.peer.initial_window, self.heard());
         if let Some(stream) = self.streams.get_mut(key)
             && stream.send.place == Place::Blocked
             && stream.send.sendable(initial) > 0
         {
+            self.stream_stalls.end(now);
             self.schedule.enlist(stream);
         }
     }
@@ -485,6 +517,7 @@ impl State {
     pub(super) fn end_by_fault(&mut self, violation: Violation) {
         // RFC 9113 3.4: SETTINGS come first, whatever follows; the rest the peer has forfeited.
         self.control.retain(|frame| matches!(frame, Control::Settings));
+        self.causes.count(violation.label());
         self.finish_drain(violation.code(), violation.to_string());
         self.end(ConnectionError::Protocol(violation));
     }
@@ -497,6 +530,7 @@ impl State {
         self.phase = Phase::Ending(error.clone());
         self.timers.stop_all();
         self.schedule.clear();
+        self.connection_stalls.end_all(self.heard());
         self.heads.clear();
         self.credit.clear();
         for key in self.streams.keys() {

@@ -23,4 +23,5 @@ mod rfc;
 mod scheduling;
 mod settings;
 mod simulate;
+mod stats;
 mod tuning;
