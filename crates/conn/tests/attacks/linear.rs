@@ -33,7 +33,7 @@ fn every_row_at_three_scales() {
 }
 
 fn scales(row: &Row) -> [u32; 3] {
-    let n = row.units.div_ceil(4).clamp(1, 1000);
+    let n = row.units.div_ceil(4).clamp(1, 500);
     [n, 2 * n, 4 * n]
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<ConnectionError>,
     pub(crate) goaway: Option<u32>,
     pub(crate) resets: [u32; 16],
+    /// PINGs that were answered.
+    pub(crate) pongs: u32,
     pub(crate) stats: Stats,
     /// Octets that the attacker sent.
     pub(crate) wire: usize,
@@ -64,7 +66,8 @@ pub(crate) fn run(row: &Row, times: u32) -> Outcome {
     let Victim { conn, scanner, error, live, .. } = victim;
     let stats = conn.stats();
     drop(conn);
-    Outcome { error, goaway: scanner.goaway, resets: scanner.resets, stats, wire, peak, rest, live }
+    let Scanner { goaway, resets, pongs, .. } = scanner;
+    Outcome { error, goaway, resets, pongs, stats, wire, peak, rest, live }
 }
 
 /// Proves what a row demands, in virtual time. Returns the most octets held, and those that came.
