@@ -83,6 +83,7 @@ fn add(one: Summary, other: Summary) -> Summary {
     Summary {
         steps: one.steps + other.steps,
         streams: one.streams + other.streams,
+        by_server: one.by_server + other.by_server,
         octets: one.octets + other.octets,
         cut: one.cut + other.cut,
         drained: one.drained + other.drained,
@@ -93,7 +94,8 @@ fn report(plan: &Plan, summary: &Summary, violations: u64, took: Duration) -> Ex
     let seconds = took.as_secs_f64();
     println!("seeds       {} ({:.0}/s), the first {}", plan.seeds, plan.seeds as f64 / seconds, plan.from);
     println!("steps       {} ({:.0}/s)", summary.steps, summary.steps as f64 / seconds);
-    println!("streams     {}, {} MiB read", summary.streams, summary.octets >> 20);
+    let (streams, by_server) = (summary.streams, summary.by_server);
+    println!("streams     {streams}, {by_server} of them by servers, {} MiB read", summary.octets >> 20);
     println!("sessions    {} cut, {} drained", summary.cut, summary.drained);
     println!("violations  {violations}");
     println!("time        {seconds:.1} s");

@@ -37,12 +37,28 @@ impl End {
 
 #[derive(Default)]
 pub(super) struct Stream {
+    /// The side that opened it.
+    pub(super) opener: usize,
     pub(super) ends: [End; 2],
     pub(super) directions: [Direction; 2],
     pub(super) answered: bool,
 }
 
 impl Stream {
+    pub(super) fn by(opener: usize) -> Self {
+        Self { opener, ..Self::default() }
+    }
+
+    /// The side that is asked.
+    pub(super) const fn acceptor(&self) -> usize {
+        1 - self.opener
+    }
+
+    /// It has come to the application that is asked.
+    pub(super) const fn has_arrived(&self) -> bool {
+        self.ends[self.acceptor()].key.is_some()
+    }
+
     /// Takes octets that were read, which must be those that were written (N1, N5).
     pub(super) fn receive(&mut self, id: u32, sender: usize, octets: &[u8]) {
         let direction = &mut self.directions[sender];

@@ -27,6 +27,8 @@ pub struct Summary {
     pub steps: u64,
     /// Streams opened.
     pub streams: u64,
+    /// Those of them that servers opened.
+    pub by_server: u64,
     /// Octets read by applications.
     pub octets: u64,
     /// Runs whose transport was cut.
@@ -42,8 +44,10 @@ pub struct World {
     legs: [Leg; 2],
     now: Instant,
     chance: Chance,
+    /// The server opens streams too.
+    extended: bool,
     streams: BTreeMap<u32, Stream>,
-    may_open: bool,
+    may_open: [bool; 2],
     draining: bool,
     /// The transport will end at that end, or has, by an error if so marked.
     cut: Option<(usize, bool)>,
@@ -80,7 +84,10 @@ impl World {
     /// The world of a seed.
     pub fn new(seed: u64, now: Instant) -> Self {
         let mut chance = Chance::new(seed);
-        let configs = [config(&mut chance), config(&mut chance)];
+        // In a third of the worlds.
+        let extended = seed.is_multiple_of(3);
+        let mut config = || Config { server_streams: extended, ..config(&mut chance) };
+        let configs = [config(), config()];
         let most = [0, 1].map(|writer: usize| {
             let (writer, reader) = (&configs[writer], &configs[1 - writer]);
             let turns = u64::from(reader.initial_window_size) * 30;
@@ -92,8 +99,9 @@ impl World {
             configs,
             now,
             chance,
+            extended,
             streams: BTreeMap::new(),
-            may_open: true,
+            may_open: [true; 2],
             draining: false,
             cut: None,
             broken: false,
@@ -151,7 +159,7 @@ impl World {
         let id = self.streams.keys().nth(self.chance.below(ids)).copied();
         let side = self.chance.below(2);
         match (self.chance.below(100), id) {
-            (0..8, _) => self.open(),
+            (0..8, _) => self.open(if self.extended { side } else { 0 }),
             (8..34, Some(id)) => self.write(id, side),
             (34..39, Some(id)) => self.finish(id, side),
             (39..69, Some(id)) => self.read(id, side),
@@ -258,25 +266,26 @@ impl World {
 
 /// The applications.
 impl World {
-    fn open(&mut self) {
-        if !self.may_open {
+    fn open(&mut self, side: usize) {
+        if !self.may_open[side] {
             return;
         }
         let end = self.chance.once_in(10);
-        let request = if end {
+        let request = if end && side == 0 {
             Request::new("GET", "https", "a.example", "/")
         } else {
             Request::connect("10.0.0.1:80")
         };
-        match self.engines[0].open(&mut Some(request), end) {
+        match self.engines[side].open(&mut Some(request), end) {
             Ok(key) => {
                 self.summary.streams += 1;
-                let mut stream = Stream::default();
-                stream.ends[0] = End::new(key);
-                stream.directions[0].finished = end;
+                self.summary.by_server += side as u64;
+                let mut stream = Stream::by(side);
+                stream.ends[side] = End::new(key);
+                stream.directions[side].finished = end;
                 self.streams.insert(key.id().get(), stream);
             }
-            Err(OpenError::Blocked) => self.may_open = false,
+            Err(OpenError::Blocked) => self.may_open[side] = false,
             Err(OpenError::Draining) => assert!(self.draining || self.broken),
             Err(OpenError::Closed(_)) => assert!(self.draining || self.broken),
             Err(error) => panic!("open: {error}"),
@@ -286,12 +295,13 @@ impl World {
     fn answer(&mut self, id: u32) {
         let end = self.chance.once_in(8);
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let Some(key) = stream.ends[1].held().filter(|_| !stream.answered) else { return };
+        let side = stream.acceptor();
+        let Some(key) = stream.ends[side].held().filter(|_| !stream.answered) else { return };
         stream.answered = true;
-        let end = end && stream.directions[1].written == 0;
-        match self.engines[1].respond(key, Response::new(if end { 503 } else { 200 }), end) {
-            Ok(()) => stream.directions[1].finished |= end,
-            Err(error) => assert!(stream.directions[1].disturbed || self.broken, "stream {id}: {error}"),
+        let end = end && stream.directions[side].written == 0;
+        match self.engines[side].respond(key, Response::new(if end { 503 } else { 200 }), end) {
+            Ok(()) => stream.directions[side].finished |= end,
+            Err(error) => assert!(stream.directions[side].disturbed || self.broken, "stream {id}: {error}"),
         }
     }
 
@@ -337,7 +347,7 @@ impl World {
         let Some(stream) = self.streams.get_mut(&id) else { return false };
         let refused = matches!(error, StreamError::Goaway) && self.draining
             || matches!(error, StreamError::Reset(ErrorCode::REFUSED_STREAM));
-        if refused && stream.ends[1].key.is_none() {
+        if refused && !stream.has_arrived() {
             stream.directions.iter_mut().for_each(|direction| direction.disturbed = true);
         }
         stream.directions[sender].disturbed
@@ -345,7 +355,8 @@ impl World {
 
     fn finish(&mut self, id: u32, side: usize) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let Some(key) = stream.ends[side].held().filter(|_| side == 0 || stream.answered) else { return };
+        let may_finish = side == stream.opener || stream.answered;
+        let Some(key) = stream.ends[side].held().filter(|_| may_finish) else { return };
         match self.engines[side].finish(key) {
             Ok(()) => stream.directions[side].finished = true,
             Err(error) => self.write_failed(id, side, &error),
@@ -427,17 +438,18 @@ impl World {
         match event {
             Event::Incoming { key, .. } => {
                 let stream = self.streams.entry(key.id().get()).or_insert_with(|| {
-                    let mut stream = Stream::default();
-                    // The client has let go of it before it arrived.
-                    stream.ends[0].released = true;
+                    let mut stream = Stream::by(1 - side);
+                    // Who opened it has let go of it before it arrived.
+                    stream.ends[1 - side].released = true;
                     stream.directions.iter_mut().for_each(|direction| direction.disturbed = true);
                     stream
                 });
-                stream.ends[1] = End::new(key);
+                assert_eq!(stream.acceptor(), side, "nobody is asked by itself");
+                stream.ends[side] = End::new(key);
             }
             Event::Readable(key) => self.end(key.id().get(), side).may_read = true,
             Event::Writable(key) => self.end(key.id().get(), side).may_write = true,
-            Event::Openable => self.may_open = true,
+            Event::Openable => self.may_open[side] = true,
             Event::Pong { .. } => self.pings -= 1,
             Event::Established | Event::Response { .. } => {}
             Event::Goaway { .. } => assert!(self.draining, "a GOAWAY that nobody asked for"),
@@ -519,7 +531,7 @@ impl World {
         for (id, stream) in &self.streams {
             for (sender, direction) in stream.directions.iter().enumerate() {
                 let Some(key) = stream.ends[1 - sender].held() else { continue };
-                if direction.disturbed || (sender == 1 && stream.ends[1].key.is_none()) {
+                if direction.disturbed || (sender != stream.opener && !stream.has_arrived()) {
                     assert!(direction.outcome.is_some(), "N3: stream {id}, {key:?}, hangs");
                     continue;
                 }
@@ -548,9 +560,10 @@ impl World {
             self.release(id, 1);
         }
         self.settle();
-        // What the server saw only now.
+        // What somebody saw only now.
         let ids: Vec<u32> = self.streams.keys().copied().collect();
         for id in ids {
+            self.release(id, 0);
             self.release(id, 1);
         }
         self.streams.clear();

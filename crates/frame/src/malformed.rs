@@ -127,6 +127,9 @@ violations! {
     /// SETTINGS_NO_RFC7540_PRIORITIES is neither 0 nor 1
     SettingsNoRfc7540Priorities: PROTOCOL_ERROR, Connection, "RFC 9218 2.1",
         "frame_settings_no_rfc7540_priorities";
+    /// SETTINGS_SERVER_STREAMS is neither 0 nor 1
+    SettingsServerStreams: PROTOCOL_ERROR, Connection, "docs/protocol.md 4",
+        "frame_settings_server_streams";
 
     /// a stream that depends on itself
     SelfDependency: PROTOCOL_ERROR, Stream, "RFC 7540 5.3.1", "frame_self_dependency";

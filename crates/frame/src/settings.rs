@@ -45,6 +45,24 @@ settings! {
     ENABLE_CONNECT_PROTOCOL = 0x8;
     /// Whether the priorities of RFC 7540 are ignored, 0 or 1 (RFC 9218 2.1); 0 until set.
     NO_RFC7540_PRIORITIES = 0x9;
+    /// Whether the server may open streams, 0 or 1; 0 until set. Of this project and not registered: from the
+    /// range for experiments (RFC 9113 11.1). Means something only to an end that has announced it too.
+    SERVER_STREAMS = 0xfb02;
+}
+
+impl SettingId {
+    /// Whether an extension allows `value`. Told apart from the registered settings, which the decoder judges:
+    /// to an end that does not use the extension the identifier is unknown, and any value of it is ignored (RFC
+    /// 9113 6.5.2).
+    ///
+    /// # Errors
+    /// The rule that the value breaks.
+    pub fn judge_extension(self, value: u32) -> Result<(), Malformed> {
+        if self == Self::SERVER_STREAMS && value > 1 {
+            return Err(Malformed::SettingsServerStreams);
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Display for SettingId {
@@ -144,6 +162,18 @@ fn check(id: SettingId, value: u32) -> Result<(), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_is_judged_by_who_uses_it_and_ignored_by_the_decoder() {
+        let [a, b] = SettingId::SERVER_STREAMS.0.to_be_bytes();
+        let settings = Settings::parse(&[a, b, 0, 0, 0, 2]).unwrap();
+        assert_eq!(settings.last(SettingId::SERVER_STREAMS), Some(2));
+        assert_eq!(SettingId::SERVER_STREAMS.judge_extension(2), Err(Malformed::SettingsServerStreams));
+        assert_eq!(SettingId::SERVER_STREAMS.judge_extension(1), Ok(()));
+        assert_eq!(SettingId(0xfafa).judge_extension(2), Ok(()));
+        // RFC 9113 11.1: 0xf000 to 0xffff is for experiments.
+        assert!((0xf000..=0xffff).contains(&SettingId::SERVER_STREAMS.0));
+    }
 
     #[test]
     fn rfc9113_6_5_3_entries_keep_their_order_and_the_last_of_an_id_wins() {

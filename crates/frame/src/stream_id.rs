@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 pub enum Side {
     /// Sends the client preface and opens odd-numbered streams.
     Client,
-    /// Awaits the client preface and would open even-numbered streams.
+    /// Awaits the client preface; opens even-numbered streams where both ends have agreed to it.
     Server,
 }
 

@@ -46,8 +46,12 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// For a whole header block; not refreshed by its parts.
     pub header_block_timeout: Duration,
-    /// Announce SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) and accept `:protocol`.
+    /// Announce SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) and accept `:protocol`. A client does so only together
+    /// with `server_streams`.
     pub enable_connect_protocol: bool,
+    /// Announce SETTINGS_SERVER_STREAMS, an extension of this project: where both ends do, the server opens streams
+    /// too. A client then takes CONNECTs of its server as a server does, `max_concurrent_streams` at a time.
+    pub server_streams: bool,
     /// Measure the path by PING and let the windows follow it.
     pub window_tuning: bool,
 }
@@ -74,6 +78,7 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             header_block_timeout: Duration::from_secs(10),
             enable_connect_protocol: true,
+            server_streams: false,
             window_tuning: true,
         }
     }

@@ -195,7 +195,8 @@ impl Connection {
 
 /// The application speaks.
 impl Connection {
-    /// Opens a stream with `request`, which is taken only on success; `end` finishes our direction with it.
+    /// Opens a stream with `request`, which is taken only on success; `end` finishes our direction with it. A
+    /// server opens CONNECTs, and only where both ends have announced it ([`Config::server_streams`]).
     ///
     /// # Errors
     /// [`OpenError`] says whether to wait (`Blocked`), to use another connection, or to mend the request.
@@ -207,7 +208,7 @@ impl Connection {
         if state.goaway.is_draining() {
             return Err(OpenError::Draining);
         }
-        if state.side == Side::Server {
+        if state.opens_streams() == Some(false) {
             return Err(OpenError::Role);
         }
         let id = state.next_id.ok_or(OpenError::Exhausted)?;
@@ -217,6 +218,9 @@ impl Connection {
         }
         let head = request.as_ref().ok_or(OpenError::Invalid(Misuse::Head(Violation::PseudoField)))?;
         head.judge().map_err(|violation| OpenError::Invalid(Misuse::Head(violation)))?;
+        if state.side == Side::Server && head.method() != b"CONNECT" {
+            return Err(OpenError::Invalid(Misuse::NotConnect));
+        }
         if head.protocol().is_some() && !state.peer.connect_protocol {
             return Err(OpenError::Invalid(Misuse::ProtocolNotEnabled));
         }

@@ -211,6 +211,8 @@ pub enum Misuse {
     Head(Violation),
     /// The peer has not announced SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 3).
     ProtocolNotEnabled,
+    /// A server opens streams with CONNECT only.
+    NotConnect,
 }
 
 impl fmt::Display for Misuse {
@@ -218,6 +220,7 @@ impl fmt::Display for Misuse {
         match self {
             Self::Head(violation) => fmt::Display::fmt(violation, f),
             Self::ProtocolNotEnabled => f.write_str("the peer has not enabled :protocol (RFC 8441 3)"),
+            Self::NotConnect => f.write_str("a server opens streams with CONNECT only"),
         }
     }
 }
@@ -227,13 +230,16 @@ impl std::error::Error for Misuse {}
 /// Why a stream could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// As many streams are open as the peer allows; `Event::Openable` follows when that changes.
+    /// As many streams are open as the peer allows, or a server does not know yet whether it may open any;
+    /// `Event::Openable` follows when that changes.
     Blocked,
     /// The connection is going away (either end's GOAWAY); use another one.
     Draining,
     /// The stream identifiers are used up; use another connection.
     Exhausted,
-    /// This role opens no streams here.
+    /// A server opens streams only where both ends have announced it ([`Config::server_streams`]).
+    ///
+    /// [`Config::server_streams`]: crate::Config::server_streams
     Role,
     /// The request cannot be sent as it is.
     Invalid(Misuse),

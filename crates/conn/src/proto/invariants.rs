@@ -15,6 +15,7 @@ impl State {
     pub(super) fn check(&self) {
         self.check_counters();
         self.check_sums();
+        self.check_roles();
         for stream in self.streams.iter() {
             check_queues(stream);
             check_windows(stream);
@@ -48,6 +49,8 @@ impl State {
         for side in [Side::Client, Side::Server] {
             let counted = |stream: &&Stream| stream.active && stream.key.id().initiator() == side;
             assert_eq!(self.streams.active(side), self.streams.iter().filter(counted).count());
+            let opened = |stream: &&Stream| stream.key.id().initiator() == side;
+            assert_eq!(self.streams.held(side), self.streams.iter().filter(opened).count());
         }
         for stream in self.streams.iter() {
             assert_eq!(stream.active, !stream.is_closed(), "{:?} counts wrongly", stream.key);
@@ -109,6 +112,19 @@ impl State {
         for stream in self.streams.iter().filter(|stream| stream.recv.holds_slices) {
             let times = self.holders.iter().filter(|key| **key == stream.key).count();
             assert_eq!(times, 1, "{:?} holds slices", stream.key);
+        }
+    }
+
+    /// The server's streams are there only by agreement, and nobody opens below what it has opened.
+    fn check_roles(&self) {
+        let by_server = self.streams.held(Side::Server);
+        assert!(
+            by_server == 0 || self.peer.server_streams,
+            "{by_server} streams of a server without agreement"
+        );
+        assert!(!self.peer.server_streams || self.config.server_streams, "an agreement takes two");
+        for key in self.streams.keys() {
+            assert!(!self.is_idle(key.id()), "{key:?} is open and idle");
         }
     }
 

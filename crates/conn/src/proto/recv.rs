@@ -182,11 +182,11 @@ fn headers(state: &mut State, now: Instant, block: HeaderBlock) -> Result<(), Fa
         .map_err(|error| Fault::Connection(Violation::Compression(error)))?;
     let found = target(state, id);
     if let Target::Idle = found {
-        // RFC 9113 5.1.1: only the peer's parity opens streams, and only towards a server.
+        // RFC 9113 5.1.1: only the peer's parity opens streams, and towards a client only by agreement.
         if id.initiator() == state.side {
             return Err(Fault::Connection(Violation::IdleStream));
         }
-        if state.side == Side::Client {
+        if !state.takes_streams() {
             return Err(Fault::Connection(Violation::StreamParity));
         }
         state.last_peer_id = Some(id);
@@ -229,7 +229,8 @@ fn new_stream(
     }
     let limit = state.config.max_concurrent_streams as usize;
     // A stream holds its slot until the application has let go of it; a short delay of that is no fault.
-    if state.streams.active(state.side.peer()) >= limit || state.streams.len() >= 2 * limit + 16 {
+    let peer = state.side.peer();
+    if state.streams.active(peer) >= limit || state.streams.held(peer) >= 2 * limit + 16 {
         return refuse(state, now, id);
     }
     if verdict == Verdict::TooLarge {
@@ -240,6 +241,9 @@ fn new_stream(
     }
     let blame = |violation| Fault::Stream(id, violation);
     let request = Request::from_fields(fields).map_err(blame)?;
+    if state.side == Side::Client && request.method() != b"CONNECT" {
+        return Err(blame(Violation::NotConnect));
+    }
     if request.protocol().is_some() && !state.config.enable_connect_protocol {
         return Err(blame(Violation::ProtocolNotEnabled));
     }
@@ -374,8 +378,9 @@ fn prioritised(state: &mut State, now: Instant, id: StreamId, priority: Priority
 fn priority_update(state: &mut State, now: Instant, id: StreamId) -> Result<(), Fault> {
     state.glitch(now)?;
     if id.initiator() == state.side {
-        // We push nothing: every push stream is idle.
-        return Err(Fault::Connection(Violation::PriorityUpdateOfIdlePush));
+        // We push nothing: a stream of ours that is not open is an idle push stream.
+        let idle = state.is_idle(id);
+        return if idle { Err(Fault::Connection(Violation::PriorityUpdateOfIdlePush)) } else { Ok(()) };
     }
     // Before the peer has acknowledged our SETTINGS it cannot know the limit.
     if !state.is_idle(id) || !state.settings_acknowledged {
@@ -416,7 +421,8 @@ fn settings_of_peer(state: &mut State, now: Instant, settings: &Settings) -> Res
     state.abuse.settings(now)?;
     // RFC 9113 6.5.3: in the order in which they appear.
     for (id, value) in settings.iter() {
-        match state.peer.apply(state.side, id, value).map_err(Fault::Connection)? {
+        let extended = state.config.server_streams;
+        match state.peer.apply(state.side, extended, id, value).map_err(Fault::Connection)? {
             Change::None => {}
             Change::TableSize(octets) => state.hpack_out.set_max_table_size(octets),
             Change::InitialWindow(octets) => initial_window(state, octets)?,
@@ -516,6 +522,10 @@ fn goaway(
     }
     state.openable();
     state.events.push_back(Event::Goaway { code, debug });
+    // A client ends once its own streams have. What the server has opened before may be under way: it is asked.
+    if state.side == Side::Client && state.takes_streams() && code == ErrorCode::NO_ERROR {
+        state.begin_drain(now);
+    }
     Ok(())
 }
 

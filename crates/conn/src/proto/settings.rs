@@ -16,10 +16,14 @@ pub(super) fn announcement(config: &Config, side: Side) -> Settings {
     settings.push(SettingId::INITIAL_WINDOW_SIZE, config.initial_window_size.min(MAX_WINDOW));
     settings.push(SettingId::MAX_FRAME_SIZE, max_frame_size(config));
     settings.push(SettingId::MAX_HEADER_LIST_SIZE, config.max_header_list_size);
-    if side == Side::Server && config.enable_connect_protocol {
+    // RFC 8441 3: from a client it means something only together with server streams.
+    if config.enable_connect_protocol && (side == Side::Server || config.server_streams) {
         settings.push(SettingId::ENABLE_CONNECT_PROTOCOL, 1);
     }
     settings.push(SettingId::NO_RFC7540_PRIORITIES, 1);
+    if config.server_streams {
+        settings.push(SettingId::SERVER_STREAMS, 1);
+    }
     settings
 }
 
@@ -43,6 +47,8 @@ pub(super) struct PeerSettings {
     /// `None` until the peer states it.
     pub(super) max_streams: Option<u32>,
     pub(super) connect_protocol: bool,
+    /// Both ends have announced that the server may open streams.
+    pub(super) server_streams: bool,
     /// It has renounced the priority signals of RFC 7540.
     pub(super) no_priorities: bool,
     /// The first SETTINGS have arrived.
@@ -68,13 +74,23 @@ impl PeerSettings {
             max_frame_size: DEFAULT_MAX_FRAME_SIZE,
             max_streams: None,
             connect_protocol: false,
+            server_streams: false,
             no_priorities: false,
             known: false,
         }
     }
 
-    /// Takes one value; values were checked against their ranges by the decoder. `us` is this end's side.
-    pub(super) fn apply(&mut self, us: Side, id: SettingId, value: u32) -> Result<Change, Violation> {
+    /// Takes one value; values were checked against their ranges by the decoder. `us` is this end's side,
+    /// `extended` whether it has announced server streams.
+    pub(super) fn apply(
+        &mut self,
+        us: Side,
+        extended: bool,
+        id: SettingId,
+        value: u32,
+    ) -> Result<Change, Violation> {
+        // On a server ENABLE_CONNECT_PROTOCOL means nothing where it opens no streams.
+        let asks = us == Side::Client || self.server_streams;
         match id {
             SettingId::HEADER_TABLE_SIZE => return Ok(Change::TableSize(value)),
             // RFC 9113 6.5.2: a server MUST NOT send ENABLE_PUSH 1.
@@ -88,13 +104,20 @@ impl PeerSettings {
             SettingId::INITIAL_WINDOW_SIZE => return Ok(Change::InitialWindow(value)),
             SettingId::MAX_FRAME_SIZE => self.max_frame_size = value,
             // RFC 8441 3: MUST NOT be withdrawn.
-            // On a server it means nothing.
-            SettingId::ENABLE_CONNECT_PROTOCOL if us == Side::Server => {}
-            SettingId::ENABLE_CONNECT_PROTOCOL if value == 0 && self.connect_protocol => {
+            SettingId::ENABLE_CONNECT_PROTOCOL if value == 0 && self.connect_protocol && asks => {
                 return Err(Violation::SettingNotAllowed);
             }
             SettingId::ENABLE_CONNECT_PROTOCOL => self.connect_protocol = value == 1,
             SettingId::NO_RFC7540_PRIORITIES => self.no_priorities = value == 1,
+            SettingId::SERVER_STREAMS if extended => {
+                id.judge_extension(value).map_err(Violation::Frame)?;
+                // As little as ENABLE_CONNECT_PROTOCOL can it be withdrawn.
+                if value == 0 && self.server_streams {
+                    return Err(Violation::SettingNotAllowed);
+                }
+                self.server_streams = value == 1;
+                return Ok(Change::Streams);
+            }
             // RFC 9113 6.5.2: unknown settings are ignored; the others need nothing done.
             _ => {}
         }

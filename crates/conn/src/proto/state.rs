@@ -294,8 +294,27 @@ impl State {
         }
     }
 
+    /// Whether this end opens streams: a client does, a server where both have announced it. `None` while that is
+    /// not known.
+    pub(super) fn opens_streams(&self) -> Option<bool> {
+        match self.side {
+            Side::Server if !self.config.server_streams => Some(false),
+            Side::Server if self.peer.known => Some(self.peer.server_streams),
+            Side::Server => None,
+            Side::Client => Some(true),
+        }
+    }
+
+    /// Whether the peer may open streams. A server has acknowledged our SETTINGS before it goes by them.
+    pub(super) fn takes_streams(&self) -> bool {
+        self.side == Side::Server || (self.peer.server_streams && self.settings_acknowledged)
+    }
+
     /// Whether the application could open a stream now, as far as the peer's limit goes.
     pub(super) fn open_slots(&self) -> usize {
+        if self.opens_streams() != Some(true) {
+            return 0;
+        }
         let limit = self.peer.max_streams.unwrap_or(self.config.assumed_peer_streams);
         (limit as usize).saturating_sub(self.streams.active(self.side))
     }
@@ -471,7 +490,7 @@ impl State {
         if self.goaway.sent != Sent::Nothing || !self.is_open() {
             return;
         }
-        if self.side == Side::Client {
+        if !self.takes_streams() {
             // Nothing that the server opens is under way: no step of warning is needed.
             self.finish_drain(ErrorCode::NO_ERROR, String::new());
             return self.openable();
@@ -498,7 +517,8 @@ impl State {
 
     /// A drained connection without streams ends in peace.
     pub(super) fn end_if_drained(&mut self) {
-        if !self.is_open() || self.streams.active_in_all() > 0 {
+        // After a warning, what the peer has opened may be under way.
+        if !self.is_open() || self.streams.active_in_all() > 0 || self.goaway.sent == Sent::Warning {
             return;
         }
         // A client that goes away may still open streams of its own (RFC 9113 6.8): a server lets it close.

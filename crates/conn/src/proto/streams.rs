@@ -94,6 +94,8 @@ pub(super) struct Streams {
     ids: HashMap<u32, u32, BuildHasherDefault<IdHasher>>,
     /// Active streams by initiator: client, server.
     active: [usize; 2],
+    /// Slots in use by initiator.
+    held: [usize; 2],
 }
 
 impl Streams {
@@ -103,6 +105,7 @@ impl Streams {
         let index = u32::try_from(entry.key()).expect("a connection has fewer than 2^32 streams");
         self.ids.insert(id.get(), index);
         self.active[id.initiator() as usize] += 1;
+        self.held[id.initiator() as usize] += 1;
         entry.insert(Stream {
             key: StreamKey { index, id },
             send: SendHalf::new(),
@@ -154,6 +157,7 @@ impl Streams {
         self.deactivate(key);
         self.get(key)?;
         self.ids.remove(&key.id.get());
+        self.held[key.id.initiator() as usize] -= 1;
         let stream = self.slots.remove(key.index());
         if self.slots.is_empty() && self.slots.capacity() > 64 {
             self.slots = Slab::new();
@@ -165,6 +169,11 @@ impl Streams {
     /// Slots in use, closed but unreleased streams included.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Slots in use by streams that `side` has opened.
+    pub(super) fn held(&self, side: Side) -> usize {
+        self.held[side as usize]
     }
 
     /// Identifiers in the map: as many as slots.

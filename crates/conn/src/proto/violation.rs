@@ -129,6 +129,8 @@ violations! {
     ConnectionField: PROTOCOL_ERROR, "RFC 9113 8.2.2", "connection_field", "connection-specific field";
     /// `:protocol` without our SETTINGS_ENABLE_CONNECT_PROTOCOL.
     ProtocolNotEnabled: PROTOCOL_ERROR, "RFC 8441 3", "protocol_not_enabled", ":protocol was not enabled";
+    /// A server opened a stream with another method than CONNECT.
+    NotConnect: PROTOCOL_ERROR, "docs/protocol.md 4", "not_connect", "a stream of the server is no CONNECT";
     /// `content-length` that is not a number, repeated with other values, or other than what was sent.
     ContentLength: PROTOCOL_ERROR, "RFC 9113 8.1.1", "content_length", "content-length does not match";
     /// A header list over the announced limit.

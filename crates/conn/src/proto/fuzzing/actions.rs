@@ -10,7 +10,11 @@ use hbone_frame::{ErrorCode, SettingId};
 use crate::proto::testing::frames;
 
 /// Octets of a fuzzer, taken from the front.
-pub(super) struct Script<'a>(pub(super) &'a [u8]);
+pub(super) struct Script<'a> {
+    octets: &'a [u8],
+    /// Both ends have announced server streams: half of the small identifiers are even.
+    extended: bool,
+}
 
 /// One step.
 pub(super) enum Action {
@@ -18,7 +22,7 @@ pub(super) enum Action {
     Say(Vec<u8>),
     /// The peer reads on, or stops reading.
     Listen(bool),
-    /// The application opens a stream (a client) with that kind of request.
+    /// The application opens a stream with that kind of request.
     Open { kind: u8, end: bool },
     /// The application answers a stream.
     Respond { stream: u8, status: u16, end: bool },
@@ -44,16 +48,20 @@ pub(super) enum Action {
     Cut { fin: bool },
 }
 
-impl Script<'_> {
+impl<'a> Script<'a> {
+    pub(super) const fn new(octets: &'a [u8], extended: bool) -> Self {
+        Self { octets, extended }
+    }
+
     pub(super) fn octet(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
+        let Some((first, rest)) = self.octets.split_first() else { return 0 };
+        self.octets = rest;
         *first
     }
 
     pub(super) fn slice(&mut self, most: usize) -> &[u8] {
-        let (slice, rest) = self.0.split_at(most.min(self.0.len()));
-        self.0 = rest;
+        let (slice, rest) = self.octets.split_at(most.min(self.octets.len()));
+        self.octets = rest;
         slice
     }
 
@@ -65,10 +73,12 @@ impl Script<'_> {
         self.octet() & 1 == 1
     }
 
-    /// Mostly a small identifier of a client's stream.
+    /// Mostly a small identifier of a stream that the client may open, or either end.
     fn stream(&mut self) -> u32 {
         match self.octet() {
-            choice @ 0..224 => u32::from(choice % 32) * 2 + 1,
+            choice @ 0..224 => {
+                u32::from(choice % 32) * 2 + 1 + u32::from(self.extended && choice & 0x40 != 0)
+            }
             choice @ 224..240 => u32::from(choice % 16) * 2 + 2,
             choice @ 240..255 => u32::from(choice) << 20 | u32::from(self.octet()),
             255 => 0x7fff_ffff,
@@ -93,7 +103,7 @@ impl Script<'_> {
 
     /// What comes next; `None` at the end.
     pub(super) fn next(&mut self) -> Option<Action> {
-        if self.0.is_empty() {
+        if self.octets.is_empty() {
             return None;
         }
         Some(match self.octet() % 48 {
@@ -171,8 +181,15 @@ impl Script<'_> {
     }
 
     fn settings(&mut self) -> Vec<u8> {
-        let values: Vec<_> =
-            (0..self.octet() % 6).map(|_| (SettingId(u16::from(self.octet() % 11)), self.amount())).collect();
+        let values: Vec<_> = (0..self.octet() % 6)
+            .map(|_| {
+                let id = match self.octet() % 11 {
+                    10 => SettingId::SERVER_STREAMS,
+                    id => SettingId(u16::from(id)),
+                };
+                (id, self.amount())
+            })
+            .collect();
         frames::settings(&values)
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hbone_frame::{Frame, PREFACE, Side};
+use hbone_frame::{Frame, PREFACE, SettingId, Side};
 
 use super::actions::{Action, Script as Octets};
 use crate::proto::half::RecvState;
@@ -27,6 +27,8 @@ const RAW: u8 = 1;
 const STRANGERS: u8 = 2;
 const TIGHT: u8 = 4;
 const TUNING: u8 = 8;
+/// The engine announces server streams; its peer too, unless it is a stranger.
+const EXTENDED: u8 = 16;
 
 /// Runs `input` and checks what comes of it.
 pub(super) fn run(side: Side, input: &[u8]) {
@@ -68,7 +70,8 @@ struct Trial {
 }
 
 fn config(knobs: u8) -> Config {
-    let config = Config { window_tuning: knobs & TUNING != 0, ..plain() };
+    let config =
+        Config { window_tuning: knobs & TUNING != 0, server_streams: knobs & EXTENDED != 0, ..plain() };
     if knobs & TIGHT == 0 {
         return config;
     }
@@ -96,13 +99,15 @@ fn trial(side: Side, knobs: u8, cut: Option<usize>, input: &[u8]) -> Vec<Step> {
             if side == Side::Server {
                 trial.say(PREFACE.to_vec());
             }
-            trial.say([frames::settings(&[]), frames::settings_ack()].concat());
+            let announced = (knobs & EXTENDED != 0).then_some((SettingId::SERVER_STREAMS, 1));
+            let settings = frames::settings(announced.as_slice());
+            trial.say([settings, frames::settings_ack()].concat());
         }
     });
     if knobs & RAW != 0 {
         trial.raw(input);
     } else {
-        let mut octets = Octets(input);
+        let mut octets = Octets::new(input, knobs & EXTENDED != 0);
         for _ in 0..STEPS {
             let Some(action) = octets.next() else { break };
             trial.step(|trial| trial.act(action));
@@ -199,7 +204,7 @@ impl Trial {
             check_receiver(engine, &self.received, &self.sent, |recv| recv.state == RecvState::Open);
         }
         let limit = 2 * engine.state.config.max_concurrent_streams as usize + 16;
-        assert!(engine.side() == Side::Client || engine.held_streams() <= limit, "slots");
+        assert!(engine.state.streams.held(engine.side().peer()) <= limit, "slots");
     }
 
     fn heard(&mut self, event: Event) {

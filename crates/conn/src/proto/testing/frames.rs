@@ -179,6 +179,10 @@ pub(in crate::proto) fn priority(stream: u32, dependency: u32) -> Vec<u8> {
     framed(|out| encode::priority(id(stream), priority, out))
 }
 
+pub(in crate::proto) fn priority_update(stream: u32) -> Vec<u8> {
+    raw(0x10, 0, 0, &[&stream.to_be_bytes()[..], b"u=1"].concat())
+}
+
 pub(in crate::proto) fn push_promise(stream: u32, promised: u32) -> Vec<u8> {
     framed(|out| encode::push_promise(id(stream), id(promised), &block(GET), FRAME, out))
 }

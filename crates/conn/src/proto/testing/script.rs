@@ -318,7 +318,7 @@ impl Script {
     /// Opens an accepted tunnel, on either side.
     #[track_caller]
     pub(in crate::proto) fn tunnel(&mut self, id: u32) -> StreamKey {
-        if self.engine.side() == Side::Server {
+        if frames::id(id).initiator() != self.engine.side() {
             let key = self.send(frames::headers(id)).incoming();
             self.engine.respond(key, crate::proto::Response::new(200), false).expect("it is open");
             self.expect(frames::response(id, 200, false));

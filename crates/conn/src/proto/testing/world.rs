@@ -5,6 +5,7 @@
 //! direction ends, cleanly only where all of it had passed. The applications act on events alone, so that a
 //! wake-up that is missing shows as a stream that never ends. Chance comes from a seed or from a fuzzer.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use hbone_frame::{ErrorCode, Side};
@@ -44,9 +45,18 @@ struct Half {
 
 #[derive(Default)]
 struct Stream {
+    /// The side that opened it.
+    opener: usize,
     ends: [Half; 2],
     directions: [Direction; 2],
     answered: bool,
+}
+
+impl Stream {
+    /// The end that the opener's peer holds.
+    fn accepted(&self) -> &Half {
+        &self.ends[1 - self.opener]
+    }
 }
 
 pub(in crate::proto) struct World {
@@ -54,8 +64,12 @@ pub(in crate::proto) struct World {
     rng: Rng,
     /// By a fuzzer, whose octets are the operations.
     led: bool,
+    /// The server opens streams too.
+    extended: bool,
     streams: Vec<Stream>,
-    may_open: bool,
+    /// Where in it a stream is, by its identifier.
+    places: HashMap<u32, usize>,
+    may_open: [bool; 2],
     draining: bool,
     /// The wire will end, or has ended, like that.
     cut: Option<(Side, Cut)>,
@@ -105,6 +119,9 @@ impl World {
 
     /// A stream is given so many `turns` of its reader's window, at the most.
     fn with(seed: u64, mut rng: Rng, turns: u64) -> Self {
+        // In a third of the worlds; not by chance, which would give every corpus another meaning.
+        let extended = seed.is_multiple_of(3);
+        let config = |rng: &mut Rng| Config { server_streams: extended, ..config(rng) };
         let (client, server) = (config(&mut rng), config(&mut rng));
         let most = [(&client, &server), (&server, &client)].map(|(writer, reader)| {
             let octets = u64::from(reader.initial_window_size) * turns;
@@ -121,8 +138,10 @@ impl World {
             pair,
             rng,
             led: false,
+            extended,
             streams: Vec::new(),
-            may_open: true,
+            places: HashMap::new(),
+            may_open: [true; 2],
             draining: false,
             cut: None,
             broken: false,
@@ -159,7 +178,7 @@ impl World {
         let stream = self.rng.below(self.streams.len());
         let side = self.rng.below(2);
         match self.rng.below(100) {
-            0..8 => self.open(),
+            0..8 => self.open(if self.extended { side } else { 0 }),
             8..35 => self.write(stream, side),
             35..40 => self.finish(stream, side),
             40..70 => self.read(stream, side),
@@ -178,25 +197,27 @@ impl World {
         }
     }
 
-    fn open(&mut self) {
-        if !self.may_open {
+    fn open(&mut self, side: usize) {
+        if !self.may_open[side] {
             return;
         }
         let end = self.rng.once_in(10);
-        let request = if end {
+        let request = if end && side == 0 {
             Request::new("GET", "https", "a.example", "/")
         } else {
             Request::connect("10.0.0.1:80")
         };
-        match self.pair.client.engine.open(&mut Some(request), end) {
+        match self.engine(side).open(&mut Some(request), end) {
             Ok(key) => {
-                let mut stream = Stream::default();
-                stream.ends[0] = Half { key: Some(key), released: false, may_read: true, may_write: true };
-                stream.directions[0].finished = end;
-                assert_eq!(key.id().get() as usize, self.streams.len() * 2 + 1);
+                let mut stream = Stream { opener: side, ..Stream::default() };
+                stream.ends[side] = Half { key: Some(key), released: false, may_read: true, may_write: true };
+                stream.directions[side].finished = end;
+                let before = self.streams.iter().filter(|stream| stream.opener == side).count();
+                assert_eq!(key.id().get() as usize, before * 2 + 1 + side);
+                self.places.insert(key.id().get(), self.streams.len());
                 self.streams.push(stream);
             }
-            Err(OpenError::Blocked) => self.may_open = false,
+            Err(OpenError::Blocked) => self.may_open[side] = false,
             Err(error) => {
                 let over = OpenError::Closed(ConnectionError::Closed);
                 let drained = self.draining && (error == OpenError::Draining || error == over);
@@ -208,16 +229,16 @@ impl World {
     fn answer(&mut self, stream: usize) {
         let end = self.rng.once_in(8);
         let Some(target) = self.streams.get_mut(stream) else { return };
-        let Some(key) = target.ends[1].key.filter(|_| !target.answered && !target.ends[1].released) else {
-            return;
-        };
+        let side = 1 - target.opener;
+        let half = target.accepted();
+        let Some(key) = half.key.filter(|_| !target.answered && !half.released) else { return };
         target.answered = true;
         // A CONNECT that is refused with octets already queued would be misuse: END_STREAM goes with them.
-        let end = end && target.directions[1].written == 0;
+        let end = end && target.directions[side].written == 0;
         let response = Response::new(if end { 503 } else { 200 });
-        match self.pair.server.engine.respond(key, response, end) {
-            Ok(()) => target.directions[1].finished |= end,
-            Err(error) => assert!(target.directions[1].disturbed || self.broken, "{error}"),
+        match self.pair.end(SIDES[side]).engine.respond(key, response, end) {
+            Ok(()) => target.directions[side].finished |= end,
+            Err(error) => assert!(target.directions[side].disturbed || self.broken, "{error}"),
         }
     }
 
@@ -253,7 +274,7 @@ impl World {
         assert!(disturbed || (finished && *error == StreamError::Finished), "stream {at}: {error}");
     }
 
-    /// Whether the stream may have been refused by a limit or a drain before the server's application saw it.
+    /// Whether the stream may have been refused by a limit or a drain before the peer's application saw it.
     fn lost(&mut self, at: usize, error: &StreamError) -> bool {
         if self.broken && matches!(error, StreamError::Connection(_)) {
             return true;
@@ -261,7 +282,7 @@ impl World {
         let refused = matches!(error, StreamError::Goaway) && self.draining
             || matches!(error, StreamError::Reset(ErrorCode::REFUSED_STREAM));
         let stream = &mut self.streams[at];
-        if refused && stream.ends[1].key.is_none() {
+        if refused && stream.accepted().key.is_none() {
             stream.directions.iter_mut().for_each(|direction| direction.disturbed = true);
             return true;
         }
@@ -271,7 +292,8 @@ impl World {
     fn finish(&mut self, at: usize, side: usize) {
         let Some(stream) = self.streams.get_mut(at) else { return };
         let half = stream.ends[side];
-        let Some(key) = half.key.filter(|_| !half.released && (side == 0 || stream.answered)) else { return };
+        let may_finish = side == stream.opener || stream.answered;
+        let Some(key) = half.key.filter(|_| !half.released && may_finish) else { return };
         match self.engine(side).finish(key) {
             Ok(()) => self.streams[at].directions[side].finished = true,
             Err(error) => self.write_failed(at, side, false, &error),
@@ -376,11 +398,14 @@ impl World {
     }
 
     fn event(&mut self, side: usize, event: Event) {
-        let at = |key: StreamKey| (key.id().get() as usize - 1) / 2;
+        let places = &self.places;
+        let at = |key: StreamKey| places[&key.id().get()];
         match event {
             Event::Incoming { key, .. } => {
                 let half = Half { key: Some(key), released: false, may_read: true, may_write: true };
-                self.streams[at(key)].ends[1] = half;
+                let stream = &mut self.streams[at(key)];
+                assert_eq!(stream.opener, 1 - side, "nobody is asked by itself");
+                stream.ends[side] = half;
             }
             Event::Readable(key) => {
                 assert!(!self.streams[at(key)].ends[side].released, "an event for a released stream");
@@ -390,7 +415,7 @@ impl World {
                 assert!(!self.streams[at(key)].ends[side].released, "an event for a released stream");
                 self.streams[at(key)].ends[side].may_write = true;
             }
-            Event::Openable => self.may_open = true,
+            Event::Openable => self.may_open[side] = true,
             Event::Pong { .. } => self.pings -= 1,
             Event::Established | Event::Response { .. } => {}
             Event::Goaway { .. } => assert!(self.draining),
@@ -460,11 +485,15 @@ impl World {
         for (at, stream) in self.streams.iter().enumerate() {
             for (sender, direction) in stream.directions.iter().enumerate() {
                 let reader = stream.ends[1 - sender];
-                if direction.disturbed || reader.released || (sender == 1 && stream.ends[1].key.is_none()) {
+                let (opener, accepted) = (stream.ends[stream.opener], stream.accepted());
+                if direction.disturbed
+                    || reader.released
+                    || (sender != stream.opener && accepted.key.is_none())
+                {
                     continue;
                 }
                 // Opened before the limit was known, and refused: whoever let go of it has not asked.
-                if reader.key.is_none() && stream.ends[0].released {
+                if reader.key.is_none() && opener.released {
                     continue;
                 }
                 let what = format!("stream {at} from {sender}: {}/{}", direction.read, direction.written);

@@ -21,6 +21,7 @@ mod ping;
 mod release;
 mod rfc;
 mod scheduling;
+mod server_streams;
 mod settings;
 mod simulate;
 mod stats;
