@@ -37,13 +37,16 @@ pub use hbone_frame::{ErrorCode, Field, Fields, Side, StreamId};
 #[cfg(any(test, fuzzing))]
 pub use proto::fuzzing;
 pub use proto::{
-    Config, Connection, ConnectionError, Event, Flood, Misuse, OpenError, Read, Request, Response, Stalls,
-    Stats, StreamError, StreamKey, StreamStats, Timeout, Transmit, Violation,
+    Config, Connection, ConnectionError, Direction, Event, Flood, Misuse, Note, OpenError, Read, Request,
+    Response, Stalls, Stats, StreamError, StreamKey, StreamStats, Timeout, Transmit, Violation,
 };
 
 #[cfg(feature = "driver")]
 mod drive;
 #[cfg(feature = "driver")]
-pub use drive::{Driver, Fill, Handle, Incoming, Plain, ReadHalf, Stream, Wire, WriteHalf, establish};
+pub use drive::{
+    Driver, Fill, Handle, Incoming, Observer, Plain, ReadHalf, Stream, TracingObserver, Wire, WriteHalf,
+    establish, establish_observed,
+};
 #[cfg(feature = "tls")]
 pub use drive::{Tls, TlsError};

@@ -19,10 +19,11 @@ use tokio::time::Sleep;
 use super::clock;
 use super::handle::Handle;
 use super::incoming::Incoming;
+use super::observer::{Observer, tell};
 use super::park::Park;
 use super::shared::{Effects, Shared, State};
 use super::wire::{Fill, Wire};
-use crate::proto::{Config, Connection, ConnectionError, Transmit};
+use crate::proto::{Config, Connection, ConnectionError, Note, Transmit};
 
 /// Octets in both directions that one poll moves before other tasks of the runtime have their turn.
 const BUDGET: usize = 256 * 1024;
@@ -47,13 +48,35 @@ const LINGER_AT_FAULT: Duration = Duration::from_secs(2);
 /// Makes a connection over `wire`. Nothing moves until the [`Driver`] is polled, in a task of a tokio runtime
 /// whose time is enabled.
 pub fn establish<W: Wire>(side: Side, wire: W, config: Config) -> (Handle, Incoming, Driver<W>) {
-    let conn = Connection::new(side, config, clock::now());
+    start(Connection::new(side, config, clock::now()), wire, None)
+}
+
+/// As [`establish`], watched by `observer`.
+pub fn establish_observed<W: Wire>(
+    side: Side,
+    wire: W,
+    config: Config,
+    mut observer: impl Observer,
+) -> (Handle, Incoming, Driver<W>) {
+    let mut conn = Connection::new(side, config, clock::now());
+    conn.keep_notes();
+    observer.connecting(side);
+    start(conn, wire, Some(Box::new(observer)))
+}
+
+fn start<W: Wire>(
+    conn: Connection,
+    wire: W,
+    observer: Option<Box<dyn Observer>>,
+) -> (Handle, Incoming, Driver<W>) {
     let shared = Arc::new(Shared::new(conn, 2));
     let driver = Driver {
         wire,
         shared: Arc::clone(&shared),
         out: Transmit::new(),
         effects: Effects::default(),
+        observer,
+        notes: Vec::new(),
         timer: Timer { sleep: None, armed: None },
         phase: Phase::Running,
         reading: true,
@@ -74,6 +97,9 @@ pub struct Driver<W> {
     /// Committed to the wire.
     out: Transmit,
     effects: Effects,
+    observer: Option<Box<dyn Observer>>,
+    /// What the observer is to be told.
+    notes: Vec<Note>,
     timer: Timer,
     phase: Phase,
     /// The wire may still bring something.
@@ -225,7 +251,7 @@ impl<W: Wire> Driver<W> {
 
     /// One visit under the lock: the engine takes `input` and commits the next flight.
     fn visit(&mut self, cx: &mut Context<'_>, input: Option<Input>, blocked: bool) -> Visit {
-        let Self { shared, out, effects, timer, listening, .. } = self;
+        let Self { shared, out, effects, notes, timer, listening, .. } = self;
         let now = clock::now();
         let silent = input.is_none();
         let mut visit = shared.with_effects(effects, |state, effects| {
@@ -246,6 +272,7 @@ impl<W: Wire> Driver<W> {
                 }
             }
             state.settle(effects);
+            notes.extend(std::iter::from_fn(|| state.conn.poll_note()));
             // On a wire that takes nothing the last frames wait for their turn in the last flight.
             let ended = if blocked { state.closed.as_ref() } else { state.conn.is_finished() };
             if let Some(result) = ended {
@@ -261,7 +288,8 @@ impl<W: Wire> Driver<W> {
             }
             Visit::Again
         });
-        effects.run(shared);
+        self.tell();
+        self.effects.run(&self.shared);
         if !silent {
             self.last_read = Some(now);
         } else if let Visit::Parked(due) = &mut visit {
@@ -378,17 +406,30 @@ impl<W: Wire> Driver<W> {
     }
 }
 
+impl<W> Driver<W> {
+    /// The observer hears what there is to tell.
+    fn tell(&mut self) {
+        if let Some(observer) = &mut self.observer {
+            for note in self.notes.drain(..) {
+                tell(&mut **observer, &note);
+            }
+        }
+    }
+}
+
 impl<W> Drop for Driver<W> {
     fn drop(&mut self) {
-        let Self { shared, effects, .. } = self;
+        let Self { shared, effects, notes, .. } = self;
         shared.with_effects(effects, |state, effects| {
             state.wire_gone(effects);
             if state.closed.is_none() {
                 state.conn.handle_io_error(clock::now(), io::ErrorKind::ConnectionAborted);
             }
             state.driver.parking.runs();
+            notes.extend(std::iter::from_fn(|| state.conn.poll_note()));
         });
-        effects.run(shared);
+        self.tell();
+        self.effects.run(&self.shared);
     }
 }
 

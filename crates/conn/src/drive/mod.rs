@@ -11,6 +11,7 @@ mod driver;
 mod halves;
 mod handle;
 mod incoming;
+mod observer;
 mod opening;
 mod park;
 mod plain;
@@ -23,16 +24,19 @@ mod tls;
 mod tls_error;
 #[cfg(feature = "tls")]
 mod tls_handshake;
+mod tracing_observer;
 mod wire;
 
-pub use driver::{Driver, establish};
+pub use driver::{Driver, establish, establish_observed};
 pub use halves::{ReadHalf, WriteHalf};
 pub use handle::Handle;
 pub use incoming::Incoming;
+pub use observer::Observer;
 pub use plain::Plain;
 pub use stream::Stream;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls_error::TlsError;
+pub use tracing_observer::TracingObserver;
 pub use wire::{Fill, Wire};

@@ -226,7 +226,8 @@ impl State {
         let Self { conn, driver, .. } = self;
         let DriverState { parking, flushing, .. } = driver;
         let sends = || conn.wants_transmit() || !flushing.is_empty();
-        if let Some(waker) = parking.call(conn.poll_timeout(), self.closed.is_some(), sends) {
+        let urgent = self.closed.is_some() || conn.has_notes();
+        if let Some(waker) = parking.call(conn.poll_timeout(), urgent, sends) {
             effects.driver = Some(waker);
         }
     }

@@ -17,6 +17,7 @@ use super::error::{ConnectionError, Misuse, OpenError, StreamError, Timeout, Vio
 use super::event::{Event, Read};
 use super::half::{RecvState, SendState};
 use super::keepalive::Purpose;
+use super::notes::Note;
 use super::queue::OWN;
 use super::recv;
 use super::send;
@@ -132,6 +133,8 @@ impl Connection {
                 state.stats.resets_sent += 1;
                 state.control.push_back(Control::Reset(id, violation.code()));
                 if state.closed.recall(id).is_none() {
+                    let error = StreamError::Protocol(violation);
+                    state.notes.note(Note::Reset { stream: id, error });
                     state.closed.remember(id, Ending::ByUs);
                 }
             }
@@ -234,6 +237,7 @@ impl Connection {
         stream.send.state = if end { SendState::Finishing } else { SendState::Open };
         let key = stream.key;
         state.heads.push_back(HeadOut { key, fields, end });
+        state.notes.note(Note::Opened { stream: id, by: state.side });
         Ok(key)
     }
 
@@ -464,6 +468,21 @@ impl Connection {
             self.state.give_back();
         }
         event
+    }
+
+    /// From now on [`Connection::poll_note`] tells what happens. Without this, notes cost nothing.
+    pub fn keep_notes(&mut self) {
+        self.state.notes.keep();
+    }
+
+    /// What an observer is to be told, in order. To be taken after every other call, or they pile up.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.state.notes.take()
+    }
+
+    /// Whether [`Connection::poll_note`] has something.
+    pub fn has_notes(&self) -> bool {
+        self.state.notes.are_waiting()
     }
 
     /// When to call `handle_timeout` at the latest; `None`: no need.

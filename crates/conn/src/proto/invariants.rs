@@ -16,6 +16,7 @@ impl State {
         self.check_counters();
         self.check_sums();
         self.check_roles();
+        self.check_notes();
         for stream in self.streams.iter() {
             check_queues(stream);
             check_windows(stream);
@@ -68,6 +69,11 @@ impl State {
         let stalled = |stream: &&Stream| stream.send.place == Place::Blocked && !stream.send.is_over();
         let stalled = self.streams.iter().filter(stalled).count();
         assert_eq!(self.stream_stalls.held() as usize, stalled, "streams that their windows hold up");
+    }
+
+    /// Notes remember active streams only.
+    fn check_notes(&self) {
+        assert!(self.notes.remembered() <= self.streams.active_in_all(), "notes outlive their streams");
     }
 
     fn check_places(&self) {

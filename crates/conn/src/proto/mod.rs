@@ -21,6 +21,7 @@ mod half;
 #[cfg(any(test, fuzzing))]
 mod invariants;
 mod keepalive;
+mod notes;
 mod prioritised;
 mod queue;
 mod recv;
@@ -44,6 +45,7 @@ pub use connect::{Request, Response};
 pub use connection::Connection;
 pub use error::{ConnectionError, Flood, Misuse, OpenError, StreamError, Timeout, Violation};
 pub use event::{Event, Read};
+pub use notes::{Direction, Note};
 pub use stalls::Stalls;
 pub use stats::{Stats, StreamStats};
 pub use streams::StreamKey;

@@ -13,12 +13,13 @@ use hbone_frame::{
 
 use super::closed::Ending;
 use super::connect::{Request, Response, judge_trailers};
-use super::error::Violation;
+use super::error::{StreamError, Violation};
 use super::event::Event;
 use super::flow::{Exceeded, Overflow};
 use super::goaway::Raised;
 use super::half::{ANY_LENGTH, RecvState};
 use super::keepalive::Purpose;
+use super::notes::{Direction, Note};
 use super::settings::{self, Change};
 use super::state::{Control, Fault, State};
 use super::streams::{Failure, Stream, StreamKey};
@@ -114,10 +115,14 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
     if stream.recv.joins_credit() {
         state.credit.push_back(key);
     }
+    if !empty {
+        state.notes.octets(id, Direction::Received);
+    }
     if (ended || !empty) && std::mem::take(&mut stream.recv.wants_data) {
         state.events.push_back(Event::Readable(key));
     }
     if ended {
+        state.notes.note(Note::Finished { stream: id, direction: Direction::Received });
         state.settle(key);
     }
     Ok(())
@@ -237,6 +242,8 @@ fn new_stream(
         state.abuse.provoked_reset(now)?;
         state.stats.stream_violations += 1;
         state.closed.remember(id, if end { Ending::ByPeer } else { Ending::ByUs });
+        let error = StreamError::Protocol(Violation::HeaderListTooLarge);
+        state.notes.note(Note::Reset { stream: id, error });
         return Ok(state.reply(Control::TooLarge { id, ended: end })?);
     }
     let blame = |violation| Fault::Stream(id, violation);
@@ -259,8 +266,18 @@ fn new_stream(
     stream.recv.state = if end { RecvState::Finished } else { RecvState::Open };
     let key = stream.key;
     state.stats.streams_accepted += 1;
+    state.notes.note(Note::Opened { stream: id, by: id.initiator() });
+    note_head(state, id, None, end);
     state.events.push_back(Event::Incoming { key, request, end });
     Ok(())
+}
+
+/// An observer hears of a head of the peer.
+fn note_head(state: &mut State, stream: StreamId, status: Option<u16>, end: bool) {
+    state.notes.note(Note::Head { stream, direction: Direction::Received, status });
+    if end {
+        state.notes.note(Note::Finished { stream, direction: Direction::Received });
+    }
 }
 
 /// More streams than announced (RFC 9113 5.1.2): refused, safe to retry.
@@ -273,6 +290,7 @@ fn refuse(state: &mut State, now: Instant, id: StreamId) -> Result<(), Fault> {
     }
     state.stats.streams_refused += 1;
     state.stats.resets_sent += 1;
+    state.notes.note(Note::Reset { stream: id, error: StreamError::Cancelled(ErrorCode::REFUSED_STREAM) });
     state.closed.remember(id, Ending::ByUs);
     Ok(state.reply(Control::Reset(id, ErrorCode::REFUSED_STREAM))?)
 }
@@ -314,6 +332,7 @@ fn more_headers(
     }
     stream.recv.state = RecvState::Finished;
     stream.recv.wants_data = false;
+    state.notes.note(Note::Finished { stream: key.id(), direction: Direction::Received });
     state.events.push_back(Event::Readable(key));
     state.settle(key);
     Ok(())
@@ -336,6 +355,7 @@ fn answer(
         if end || status == 101 || stream.recv.informational > MOST_INFORMATIONAL {
             return Err(blame(Violation::Informational));
         }
+        note_head(state, key.id(), Some(status), false);
         return state.glitch(now);
     }
     let tunnel = stream.is_connect && (200..300).contains(&status);
@@ -354,6 +374,7 @@ fn answer(
     stream.is_connect &= tunnel;
     stream.recv.state = if end { RecvState::Finished } else { RecvState::Open };
     let woken = end && std::mem::take(&mut stream.recv.wants_data);
+    note_head(state, key.id(), Some(status), end);
     state.events.push_back(Event::Response { key, response, end });
     if woken {
         state.events.push_back(Event::Readable(key));
@@ -429,6 +450,7 @@ fn settings_of_peer(state: &mut State, now: Instant, settings: &Settings) -> Res
             Change::Streams => state.openable(),
         }
     }
+    state.notes.note(Note::SettingsReceived { first: !state.peer.known });
     if !state.peer.known {
         state.peer.known = true;
         state.timers.stop(Timer::Handshake);
@@ -460,6 +482,7 @@ fn settings_ack(state: &mut State, now: Instant) -> Result<(), Fault> {
         return Err(Fault::Connection(Violation::UnexpectedSettingsAck));
     };
     state.timers.stop(Timer::SettingsAck);
+    state.notes.note(Note::SettingsAcknowledged);
     state.path.round_trip(now.saturating_duration_since(sent));
     // From here on the peer goes by our values, also by those below the defaults.
     let before = settings::initial_receive_window(&state.config, false);
@@ -514,6 +537,7 @@ fn goaway(
         .goaway
         .receive(last, code, debug.clone())
         .map_err(|Raised| Fault::Connection(Violation::GoawayRaised))?;
+    state.notes.note(Note::GoawayReceived { last, code });
     // RFC 9113 6.8: streams above the last one were not and will not be processed.
     for key in state.streams.keys() {
         if key.id().initiator() == state.side && Some(key.id()) > last {

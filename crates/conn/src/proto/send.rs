@@ -13,6 +13,7 @@ use super::event::Event;
 use super::flow::Increment;
 use super::half::{Place, RecvState, SendState};
 use super::keepalive::Purpose;
+use super::notes::{Direction, Note};
 use super::settings;
 use super::state::{Control, HeadOut, Phase, State};
 use super::streams::{Failure, Stream, StreamKey};
@@ -132,6 +133,11 @@ fn heads(state: &mut State, out: &mut Transmit) {
         }
         let told = stream.send.is_flushed() && std::mem::take(&mut stream.send.wants_room);
         head(state, key.id(), &fields, end, out);
+        if state.notes.are_kept() {
+            let status = fields.iter().find(|field| field.name == b":status");
+            let status = status.and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok());
+            state.notes.note(Note::Head { stream: key.id(), direction: Direction::Sent, status });
+        }
         if told {
             state.events.push_back(Event::Writable(key));
         }
@@ -173,6 +179,9 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
         let initial = state.peer.initial_window;
         let (sent, frames) = stream_data(stream, turn, initial, state.peer.max_frame_size, out);
         state.send_window.spend(sent);
+        if sent > 0 {
+            state.notes.octets(key.id(), Direction::Sent);
+        }
         state.stats.queued -= sent;
         state.stats.data_sent += sent as u64;
         state.stats.data_frames_sent += u64::from(frames);
@@ -247,6 +256,7 @@ fn after_turn(state: &mut State, now: Instant, key: StreamKey, initial: u32) {
 
 /// END_STREAM has left: the other direction is reset if the application did not want it.
 fn after_end(state: &mut State, key: StreamKey) {
+    state.notes.note(Note::Finished { stream: key.id(), direction: Direction::Sent });
     let unwanted = state.streams.get(key).and_then(|stream| stream.reset_after);
     if let Some(code) = unwanted {
         state.reset(key, code, Failure::Cancelled(code));

@@ -19,6 +19,7 @@ use super::flow::{ReceiveWindow, SendWindow};
 use super::goaway::{Goaway, Sent};
 use super::half::{Place, RecvState};
 use super::keepalive::{Path, Pings, Purpose};
+use super::notes::{Note, Notes};
 use super::prioritised::Prioritised;
 use super::schedule::Schedule;
 use super::settings::{self, PeerSettings};
@@ -138,6 +139,7 @@ pub(super) struct State {
     pub(super) events: VecDeque<Event>,
     /// `open` was refused for want of a slot: somebody waits for `Event::Openable`.
     pub(super) wants_slot: bool,
+    pub(super) notes: Notes,
     pub(super) stats: Stats,
     /// Rules that the peer broke.
     pub(super) causes: Causes,
@@ -203,6 +205,7 @@ impl State {
             holders: Vec::new(),
             events: VecDeque::new(),
             wants_slot: false,
+            notes: Notes::default(),
             stats: Stats::default(),
             causes: Causes::default(),
             connection_stalls: StallClock::new(now),
@@ -354,6 +357,10 @@ impl State {
             self.events.push_back(Event::Readable(key));
             self.events.push_back(Event::Writable(key));
         }
+        if self.notes.are_kept() {
+            let error = self.failure(key);
+            self.notes.note(Note::Reset { stream: key.id(), error });
+        }
         self.settle(key);
     }
 
@@ -381,6 +388,7 @@ impl State {
             stream.recv.state == RecvState::Finished || matches!(stream.failure, Some(Failure::Reset(_)));
         let released = stream.released;
         if self.streams.deactivate(key) {
+            self.notes.forget(key.id());
             self.closed.remember(key.id(), if by_peer { Ending::ByPeer } else { Ending::ByUs });
             if key.id().initiator() == self.side {
                 self.openable();
@@ -498,6 +506,7 @@ impl State {
         self.goaway.sent = Sent::Warning;
         self.timers.set(Timer::Warning, now + self.config.handshake_timeout);
         let last = Some(StreamId::MAX);
+        self.notes.note(Note::GoawaySent { last, code: ErrorCode::NO_ERROR });
         self.control.push_back(Control::Goaway { last, code: ErrorCode::NO_ERROR, debug: String::new() });
         self.ping(Purpose::Drain);
         self.openable();
@@ -512,6 +521,7 @@ impl State {
             Sent::Nothing | Sent::Warning => self.last_peer_id,
         };
         self.goaway.sent = Sent::Final { last };
+        self.notes.note(Note::GoawaySent { last, code });
         self.control.push_back(Control::Goaway { last, code, debug });
     }
 
@@ -557,6 +567,7 @@ impl State {
             self.fail(key, Failure::Connection);
         }
         self.openable();
+        self.notes.note(Note::Closed(error.clone()));
         self.events.push_back(Event::Closed(error));
     }
 

@@ -6,6 +6,7 @@ mod endings;
 mod failures;
 mod flushing;
 mod lifecycle;
+mod observing;
 mod streams;
 mod support;
 #[cfg(feature = "tls")]
