@@ -15,6 +15,7 @@
 //! | the peer finished the stream | the end (`None`, 0 octets), no error | | |
 //! | the peer reset the stream | `Reset(code)` | | only with REFUSED_STREAM |
 //! | this end reset it, or its handle | `Cancelled(code)` | | no |
+//! | it was not done by its deadline | `Deadline` | | no |
 //! | the peer broke a rule on it | `Protocol(violation)` | | no |
 //! | the peer's GOAWAY left it out | `Goaway` | goes on until its streams are done | yes |
 //! | the peer closed the transport | `Connection(Eof)` | `Eof` | no |

@@ -35,6 +35,19 @@ impl Handle {
         Opening::new(&self.shared, request).await
     }
 
+    /// As [`Handle::open`], with a deadline for everything: a stream that is not open within that time is not opened
+    /// any more, and one that is not complete within it is reset ([`Stream::set_deadline`]).
+    ///
+    /// # Errors
+    /// As [`Handle::open`], and [`OpenError::Deadline`].
+    pub async fn open_within(&self, request: Request, within: Duration) -> Result<Stream, OpenError> {
+        let Some(deadline) = clock::now().checked_add(within) else { return self.open(request).await };
+        let opening = tokio::time::timeout_at(deadline.into(), self.open(request));
+        let stream = opening.await.map_err(|_| OpenError::Deadline)??;
+        stream.done_by(deadline);
+        Ok(stream)
+    }
+
     /// Opens a stream now or not at all.
     ///
     /// # Errors

@@ -6,11 +6,13 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hbone_frame::{ErrorCode, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::clock;
 use super::halves::{ReadHalf, WriteHalf};
 use super::stream_ref::StreamRef;
 use crate::proto::{Response, StreamError, StreamStats};
@@ -38,6 +40,30 @@ impl Stream {
     /// How the stream stands: octets unread and queued, windows.
     pub fn stats(&self) -> StreamStats {
         self.0.stats()
+    }
+
+    /// Both directions have to be complete within that time from now, or the stream is reset with CANCEL and fails
+    /// with [`StreamError::Deadline`], never with an end. What the peer has finished before stays readable. A later
+    /// call moves the deadline. Split, both halves keep it; let go of, too, while it still finishes.
+    ///
+    /// # Errors
+    /// Why the stream has failed; [`StreamError::Finished`] when it is complete.
+    pub fn set_deadline(&mut self, within: Duration) -> Result<(), StreamError> {
+        self.0.set_deadline(clock::now().checked_add(within))
+    }
+
+    /// Takes the deadline away.
+    ///
+    /// # Errors
+    /// As [`Stream::set_deadline`].
+    pub fn clear_deadline(&mut self) -> Result<(), StreamError> {
+        self.0.set_deadline(None)
+    }
+
+    /// The deadline of [`Handle::open_within`](super::Handle::open_within).
+    pub(super) fn done_by(&self, deadline: Instant) {
+        // A stream that has failed meanwhile tells so itself.
+        let _ = self.0.set_deadline(Some(deadline));
     }
 
     /// Waits for the final response to a stream that this end opened. Informational ones are skipped.

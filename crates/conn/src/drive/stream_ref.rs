@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use hbone_frame::{ErrorCode, StreamId};
@@ -39,6 +40,11 @@ impl StreamRef {
 
     pub(super) fn id(&self) -> StreamId {
         self.key.id()
+    }
+
+    /// `None` takes the deadline away.
+    pub(super) fn set_deadline(&self, deadline: Option<Instant>) -> Result<(), StreamError> {
+        self.shared.with(|state, _| state.conn.set_deadline(self.key, deadline))
     }
 
     pub(super) fn stats(&self) -> StreamStats {

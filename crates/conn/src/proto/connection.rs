@@ -103,6 +103,9 @@ impl Connection {
         while let Some(timer) = self.state.timers.take_due(now) {
             self.expired(now, timer);
         }
+        while let Some(key) = self.state.deadlines.take_due(now) {
+            self.state.reset(key, ErrorCode::CANCEL, Failure::Deadline);
+        }
     }
 
     /// Whether more octets should be taken from the wire. `false` while the peer does not read the replies
@@ -422,6 +425,23 @@ impl Connection {
         self.state.settle(key);
     }
 
+    /// A stream of which both directions are not complete by then is reset with CANCEL and fails with
+    /// [`StreamError::Deadline`]; `None` takes the deadline away. What the peer has finished before stays readable
+    /// to its end.
+    ///
+    /// # Errors
+    /// The stream's failure; `Finished` when both directions are complete already.
+    pub fn set_deadline(&mut self, key: StreamKey, deadline: Option<Instant>) -> Result<(), StreamError> {
+        if !self.state.streams.get(key).is_some_and(|stream| !stream.is_closed()) {
+            return Err(self.state.failure(key));
+        }
+        match deadline {
+            Some(deadline) => self.state.deadlines.set(key, deadline),
+            None => self.state.deadlines.remove(key),
+        }
+        Ok(())
+    }
+
     /// Sends a PING; `Event::Pong` with the returned number follows. `None` while too many are unanswered.
     pub fn ping(&mut self) -> Option<u64> {
         self.state.ping(Purpose::User)
@@ -487,7 +507,7 @@ impl Connection {
 
     /// When to call `handle_timeout` at the latest; `None`: no need.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.state.timers.next()
+        [self.state.timers.next(), self.state.deadlines.next()].into_iter().flatten().min()
     }
 
     /// Why the connection has ended, once no frame is left to be sent: write what is in the flight, shut the

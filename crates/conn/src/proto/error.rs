@@ -133,6 +133,8 @@ pub enum StreamError {
     Cancelled(ErrorCode),
     /// The peer broke a rule on this stream; this end reset it.
     Protocol(Violation),
+    /// It was not done by its deadline; this end reset it with CANCEL.
+    Deadline,
     /// The peer did not process it (beyond GOAWAY's last stream, or never sent): safe to retry elsewhere.
     Goaway,
     /// The connection has ended.
@@ -150,6 +152,7 @@ impl StreamError {
             Self::Reset(_) => "reset",
             Self::Cancelled(_) => "cancelled",
             Self::Protocol(violation) => violation.label(),
+            Self::Deadline => "deadline",
             Self::Goaway => "not_processed",
             Self::Connection(error) => error.label(),
             Self::Finished => "finished",
@@ -161,6 +164,7 @@ impl StreamError {
         match self {
             Self::Reset(code) | Self::Cancelled(code) => Some(*code),
             Self::Protocol(violation) => Some(violation.code()),
+            Self::Deadline => Some(ErrorCode::CANCEL),
             Self::Goaway | Self::Connection(_) | Self::Finished => None,
         }
     }
@@ -179,6 +183,7 @@ impl fmt::Display for StreamError {
             Self::Reset(code) => write!(f, "the peer reset the stream: {code}"),
             Self::Cancelled(code) => write!(f, "the stream was reset by this end: {code}"),
             Self::Protocol(violation) => write!(f, "the peer broke a rule on the stream: {violation}"),
+            Self::Deadline => f.write_str("the stream was not done by its deadline"),
             Self::Goaway => f.write_str("the peer is going away and did not process the stream"),
             Self::Connection(error) => fmt::Display::fmt(error, f),
             Self::Finished => f.write_str("this direction of the stream is finished"),
@@ -192,7 +197,9 @@ impl From<StreamError> for io::Error {
     fn from(error: StreamError) -> Self {
         let kind = match error {
             StreamError::Connection(ConnectionError::Io(kind)) => kind,
-            StreamError::Connection(ConnectionError::Timeout(_)) => io::ErrorKind::TimedOut,
+            StreamError::Deadline | StreamError::Connection(ConnectionError::Timeout(_)) => {
+                io::ErrorKind::TimedOut
+            }
             StreamError::Finished => io::ErrorKind::BrokenPipe,
             StreamError::Reset(_)
             | StreamError::Cancelled(_)
@@ -243,6 +250,8 @@ pub enum OpenError {
     Role,
     /// The request cannot be sent as it is.
     Invalid(Misuse),
+    /// The deadline came before a stream could be opened.
+    Deadline,
     /// The connection has ended.
     Closed(ConnectionError),
 }
@@ -256,6 +265,7 @@ impl OpenError {
             Self::Exhausted => "exhausted",
             Self::Role => "role",
             Self::Invalid(_) => "invalid",
+            Self::Deadline => "not_opened_in_time",
             Self::Closed(error) => error.label(),
         }
     }
@@ -264,7 +274,7 @@ impl OpenError {
     /// fail there too.
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Blocked | Self::Draining | Self::Exhausted | Self::Closed(_) => true,
+            Self::Blocked | Self::Draining | Self::Exhausted | Self::Deadline | Self::Closed(_) => true,
             Self::Role | Self::Invalid(_) => false,
         }
     }
@@ -277,6 +287,7 @@ impl fmt::Display for OpenError {
             Self::Draining => f.write_str("the connection is going away"),
             Self::Exhausted => f.write_str("the stream identifiers of the connection are used up"),
             Self::Role => f.write_str("this side of the connection opens no streams"),
+            Self::Deadline => f.write_str("no stream could be opened by the deadline"),
             Self::Invalid(misuse) => write!(f, "the request cannot be sent: {misuse}"),
             Self::Closed(error) => fmt::Display::fmt(error, f),
         }

@@ -71,8 +71,14 @@ impl State {
         assert_eq!(self.stream_stalls.held() as usize, stalled, "streams that their windows hold up");
     }
 
-    /// Notes remember active streams only.
+    /// Notes and deadlines are of active streams only.
     fn check_notes(&self) {
+        let (with_deadline, times) = self.deadlines.kept();
+        let with_deadline: Vec<_> = with_deadline.collect();
+        assert_eq!(with_deadline.len(), times, "deadlines and their order");
+        for key in with_deadline {
+            assert!(self.streams.get(key).is_some_and(|stream| stream.active), "a deadline outlives {key:?}");
+        }
         assert!(self.notes.remembered() <= self.streams.active_in_all(), "notes outlive their streams");
     }
 

@@ -10,6 +10,7 @@ mod closed;
 mod config;
 mod connect;
 mod connection;
+mod deadlines;
 mod error;
 mod event;
 mod figures;

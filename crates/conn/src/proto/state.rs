@@ -13,6 +13,7 @@ use super::abuse::{Abuse, REPLIES_END, REPLIES_PAUSE};
 use super::causes::Causes;
 use super::closed::{ClosedStreams, Ending};
 use super::config::Config;
+use super::deadlines::Deadlines;
 use super::error::{ConnectionError, Flood, StreamError, Violation};
 use super::event::Event;
 use super::flow::{ReceiveWindow, SendWindow};
@@ -127,6 +128,7 @@ pub(super) struct State {
     pub(super) path: Path,
     pub(super) abuse: Abuse,
     pub(super) timers: Timers,
+    pub(super) deadlines: Deadlines,
     pub(super) last_received: Instant,
     /// When the wire last took a flight whole and asked for the next.
     pub(super) last_flight: Instant,
@@ -198,6 +200,7 @@ impl State {
             path: Path::new(config.initial_window_size, config.max_window_size),
             abuse: Abuse::new(now),
             timers,
+            deadlines: Deadlines::default(),
             last_received: now,
             last_flight: now,
             window_growth: 0,
@@ -292,6 +295,7 @@ impl State {
             (Some(Failure::Cancelled(code)), _) => StreamError::Cancelled(code),
             (Some(Failure::Protocol(violation)), _) => StreamError::Protocol(violation),
             (Some(Failure::Goaway), _) => StreamError::Goaway,
+            (Some(Failure::Deadline), _) => StreamError::Deadline,
             (Some(Failure::Connection), Some(error)) => StreamError::Connection(error.clone()),
             (Some(Failure::Connection) | None, _) => StreamError::Finished,
         }
@@ -389,6 +393,7 @@ impl State {
         let released = stream.released;
         if self.streams.deactivate(key) {
             self.notes.forget(key.id());
+            self.deadlines.remove(key);
             self.closed.remember(key.id(), if by_peer { Ending::ByPeer } else { Ending::ByUs });
             if key.id().initiator() == self.side {
                 self.openable();

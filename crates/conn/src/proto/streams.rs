@@ -13,7 +13,7 @@ use super::error::Violation;
 use super::half::{RecvHalf, SendHalf};
 
 /// Names one stream of one connection. Cheap to copy; outlives its stream harmlessly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamKey {
     index: u32,
     id: StreamId,
@@ -38,6 +38,7 @@ pub(super) enum Failure {
     Cancelled(ErrorCode),
     Protocol(Violation),
     Goaway,
+    Deadline,
     Connection,
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic, also in its helpers")]
 
+mod deadlines;
 mod endings;
 mod failures;
 mod flushing;

@@ -47,6 +47,7 @@ fn stream_errors() -> Vec<StreamError> {
     let all = vec![
         StreamError::Reset(ErrorCode::CANCEL),
         StreamError::Cancelled(ErrorCode::CANCEL),
+        StreamError::Deadline,
         StreamError::Goaway,
         StreamError::Finished,
     ];
@@ -54,6 +55,7 @@ fn stream_errors() -> Vec<StreamError> {
         StreamError::Reset(_)
         | StreamError::Cancelled(_)
         | StreamError::Protocol(_)
+        | StreamError::Deadline
         | StreamError::Goaway
         | StreamError::Connection(_)
         | StreamError::Finished => {}
@@ -68,6 +70,7 @@ fn open_errors() -> Vec<OpenError> {
         OpenError::Exhausted,
         OpenError::Role,
         OpenError::Invalid(Misuse::ProtocolNotEnabled),
+        OpenError::Deadline,
     ];
     match &all[0] {
         OpenError::Blocked
@@ -75,6 +78,7 @@ fn open_errors() -> Vec<OpenError> {
         | OpenError::Exhausted
         | OpenError::Role
         | OpenError::Invalid(_)
+        | OpenError::Deadline
         | OpenError::Closed(_) => {}
     }
     all

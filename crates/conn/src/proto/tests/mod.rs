@@ -9,6 +9,7 @@ use super::testing::{frames, pair, rng, script, wire, world};
 
 mod abuse;
 mod cut;
+mod deadlines;
 mod flow_receiving;
 mod flow_sending;
 mod goaway;

@@ -1,0 +1,56 @@
+//! Deadlines of single streams, beside them: a stream without one costs nothing.
+//!
+//! An entry lives as long as its stream is active and has a deadline, no longer: nothing stale is kept. Time is an
+//! argument; what to do at a deadline the caller decides.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use super::streams::StreamKey;
+
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    in_order: BTreeSet<(Instant, StreamKey)>,
+    of: HashMap<StreamKey, Instant>,
+}
+
+impl Deadlines {
+    /// Sets or moves the deadline of a stream.
+    pub(super) fn set(&mut self, key: StreamKey, deadline: Instant) {
+        self.remove(key);
+        self.of.insert(key, deadline);
+        self.in_order.insert((deadline, key));
+    }
+
+    /// The stream has no deadline any more.
+    pub(super) fn remove(&mut self, key: StreamKey) {
+        if self.of.is_empty() {
+            return;
+        }
+        if let Some(deadline) = self.of.remove(&key) {
+            self.in_order.remove(&(deadline, key));
+        }
+        if self.of.is_empty() {
+            // What many have left behind goes with the last one.
+            *self = Self::default();
+        }
+    }
+
+    /// The earliest one.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.in_order.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Takes one stream whose deadline has come.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<StreamKey> {
+        let (_, key) = *self.in_order.first().filter(|(deadline, _)| *deadline <= now)?;
+        self.remove(key);
+        Some(key)
+    }
+
+    /// Every stream with a deadline, and how many times stand in order.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn kept(&self) -> (impl Iterator<Item = StreamKey>, usize) {
+        (self.of.keys().copied(), self.in_order.len())
+    }
+}
