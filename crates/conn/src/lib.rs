@@ -46,8 +46,8 @@ pub use proto::{
 mod drive;
 #[cfg(feature = "driver")]
 pub use drive::{
-    Driver, Fill, Handle, Incoming, Observer, Plain, ReadHalf, Stream, TracingObserver, Wire, WriteHalf,
-    establish, establish_observed,
+    Driver, Fill, Handle, Incoming, Observer, Peer, Plain, ReadHalf, Stream, TracingObserver, Wire,
+    WriteHalf, establish, establish_observed,
 };
 #[cfg(feature = "tls")]
 pub use drive::{Tls, TlsError};

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hbone_conn::{Fill, Transmit, Wire};
+use hbone_conn::{Fill, Peer, Transmit, Wire};
 use parking_lot::Mutex;
 
 /// What was remembered.
@@ -58,6 +58,10 @@ impl<W: Wire> Wire for Watched<W> {
 
     fn written(&self) -> u64 {
         self.inner.written()
+    }
+
+    fn peer(&self) -> Peer {
+        self.inner.peer()
     }
 
     fn release_buffers(&mut self) {

@@ -69,7 +69,7 @@ fn start<W: Wire>(
     wire: W,
     observer: Option<Box<dyn Observer>>,
 ) -> (Handle, Incoming, Driver<W>) {
-    let shared = Arc::new(Shared::new(conn, 2));
+    let shared = Arc::new(Shared::new(conn, wire.peer(), 2));
     let driver = Driver {
         wire,
         shared: Arc::clone(&shared),

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::clock;
 use super::opening::Opening;
+use super::peer::Peer;
 use super::shared::{Shared, State};
 use super::stream::Stream;
 use crate::proto::{ConnectionError, OpenError, Request, Stats};
@@ -127,6 +128,11 @@ impl Handle {
     /// Streams that are open, whoever opened them.
     pub fn active_streams(&self) -> usize {
         self.shared.look(|state| state.conn.active_streams())
+    }
+
+    /// Who is at the other end: addresses, certificates, ALPN. The same for all streams, kept once.
+    pub fn peer(&self) -> Arc<Peer> {
+        self.shared.peer()
     }
 
     /// Counters and measures of the connection.

@@ -14,6 +14,7 @@ mod incoming;
 mod observer;
 mod opening;
 mod park;
+mod peer;
 mod plain;
 mod shared;
 mod stream;
@@ -32,6 +33,7 @@ pub use halves::{ReadHalf, WriteHalf};
 pub use handle::Handle;
 pub use incoming::Incoming;
 pub use observer::Observer;
+pub use peer::Peer;
 pub use plain::Plain;
 pub use stream::Stream;
 #[cfg(feature = "tls")]

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::buffer::{Pool, ReadSize, poll_cold};
+use super::peer::Peer;
 use super::wire::{Fill, Wire};
 use crate::proto::Transmit;
 
@@ -98,6 +99,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Plain<T> {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn peer(&self) -> Peer {
+        Peer::of_socket(&self.io)
     }
 
     fn release_buffers(&mut self) {

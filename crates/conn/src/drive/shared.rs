@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,12 +15,14 @@ use slab::Slab;
 use tokio::sync::{Notify, oneshot};
 
 use super::park::Parking;
+use super::peer::Peer;
 use crate::proto::{Connection, ConnectionError, Event, Request, Response, StreamError, StreamKey};
 use hbone_frame::ErrorCode;
 
 /// The state that all owners of a connection share.
 pub(super) struct Shared {
     state: Mutex<State>,
+    peer: Arc<Peer>,
     /// Told when `established` or `closed` changes.
     pub(super) changed: Notify,
 }
@@ -166,7 +169,7 @@ impl Effects {
 }
 
 impl Shared {
-    pub(super) fn new(conn: Connection, owners: usize) -> Self {
+    pub(super) fn new(conn: Connection, peer: Peer, owners: usize) -> Self {
         let state = State {
             conn,
             slots: Vec::new(),
@@ -183,7 +186,7 @@ impl Shared {
             established: false,
             closed: None,
         };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+        Self { state: Mutex::new(state), peer: Arc::new(peer), changed: Notify::new() }
     }
 
     /// Runs `operation` under the lock, then what it and the engine ask for without the lock.
@@ -204,6 +207,11 @@ impl Shared {
         let result = operation(&mut state, effects);
         state.settle(effects);
         result
+    }
+
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> Arc<Peer> {
+        Arc::clone(&self.peer)
     }
 
     /// After it went to rest the driver found its wire full.

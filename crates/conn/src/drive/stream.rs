@@ -5,6 +5,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock;
 use super::halves::{ReadHalf, WriteHalf};
+use super::peer::Peer;
 use super::stream_ref::StreamRef;
 use crate::proto::{Response, StreamError, StreamStats};
 
@@ -35,6 +37,11 @@ impl Stream {
     /// The stream's identifier on the wire.
     pub fn id(&self) -> StreamId {
         self.0.id()
+    }
+
+    /// Who is at the other end of its connection: addresses, certificates, ALPN.
+    pub fn peer(&self) -> Arc<Peer> {
+        self.0.peer()
     }
 
     /// How the stream stands: octets unread and queued, windows.

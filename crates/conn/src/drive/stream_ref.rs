@@ -14,6 +14,7 @@ use hbone_frame::{ErrorCode, StreamId};
 use tokio::io::ReadBuf;
 use tokio::task::coop;
 
+use super::peer::Peer;
 use super::shared::Shared;
 use crate::proto::{Read, Response, StreamError, StreamKey, StreamStats};
 
@@ -45,6 +46,10 @@ impl StreamRef {
     /// `None` takes the deadline away.
     pub(super) fn set_deadline(&self, deadline: Option<Instant>) -> Result<(), StreamError> {
         self.shared.with(|state, _| state.conn.set_deadline(self.key, deadline))
+    }
+
+    pub(super) fn peer(&self) -> Arc<Peer> {
+        self.shared.peer()
     }
 
     pub(super) fn stats(&self) -> StreamStats {

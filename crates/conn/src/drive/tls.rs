@@ -10,11 +10,13 @@ use std::io::{self, BufRead, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::buffer::{Pool, ReadSize, poll_cold};
+use super::peer::Peer;
 use super::plain::GATHER;
 use super::wire::{Fill, Wire};
 use crate::proto::Transmit;
@@ -232,6 +234,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Tls<T> {
 
     fn written(&self) -> u64 {
         self.written
+    }
+
+    fn peer(&self) -> Peer {
+        let chain = self.peer_certificates().unwrap_or_default();
+        Peer {
+            certificates: chain.iter().map(|certificate| Bytes::copy_from_slice(certificate)).collect(),
+            alpn: self.alpn().map(Bytes::copy_from_slice),
+            server_name: self.server_name().map(str::to_owned),
+            ..Peer::of_socket(&self.io)
+        }
     }
 
     fn release_buffers(&mut self) {

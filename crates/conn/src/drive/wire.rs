@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use super::peer::Peer;
 use crate::proto::Transmit;
 
 /// What a read brought.
@@ -42,6 +43,11 @@ pub trait Wire: Send + Unpin + 'static {
     /// its transport does, such as TLS, tells by it that the last flight still moves.
     fn written(&self) -> u64 {
         0
+    }
+
+    /// Who is at the other end. Asked for once, when the connection is made.
+    fn peer(&self) -> Peer {
+        Peer::default()
     }
 
     /// The connection has been silent for a while: buffers may go.

@@ -22,7 +22,7 @@ use super::queue::OWN;
 use super::recv;
 use super::send;
 use super::state::{Control, Fault, HeadOut, State};
-use super::streams::{Failure, StreamKey};
+use super::streams::{Failure, Stream, StreamKey};
 use super::timer::Timer;
 use super::transmit::Transmit;
 
@@ -432,7 +432,7 @@ impl Connection {
     /// # Errors
     /// The stream's failure; `Finished` when both directions are complete already.
     pub fn set_deadline(&mut self, key: StreamKey, deadline: Option<Instant>) -> Result<(), StreamError> {
-        if !self.state.streams.get(key).is_some_and(|stream| !stream.is_closed()) {
+        if self.state.streams.get(key).is_none_or(Stream::is_closed) {
             return Err(self.state.failure(key));
         }
         match deadline {

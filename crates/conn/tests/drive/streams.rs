@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use bytes::Bytes;
-use hbone_conn::{Config, OpenError, Plain, Request, Response, Side};
+use hbone_conn::{Config, OpenError, Peer, Plain, Request, Response, Side};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
@@ -239,4 +239,15 @@ async fn a_stalled_reader_blocks_only_its_own_stream() {
         got += data.len();
     }
     assert_eq!(got, sent);
+}
+
+#[tokio::test]
+async fn the_peers_address_is_known_over_tcp_and_nothing_over_a_pipe() {
+    let (client, mut server) = over_tcp().await;
+    let (near, far) = tunnel(&client, &mut server).await;
+    let (near, far) = (near.peer(), far.peer());
+    assert!(near.remote.is_some() && near.remote == far.local && near.local == far.remote);
+    assert!(near.certificates.is_empty() && near.alpn.is_none() && near.server_name.is_none());
+    let (client, _server) = piped();
+    assert_eq!(*client.handle.peer(), Peer::default());
 }

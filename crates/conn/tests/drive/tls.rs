@@ -198,3 +198,24 @@ async fn a_stranger_is_refused_and_learns_it() {
     assert!(matches!(near, Err(TlsError::Tls(rustls::Error::InvalidCertificate(_)))), "{near:?}");
     assert!(matches!(far, Err(TlsError::Tls(rustls::Error::AlertReceived(_)))), "{far:?}");
 }
+
+#[tokio::test]
+async fn both_ends_know_the_others_address_certificates_and_protocol() {
+    let (near, far) = sockets().await;
+    let addresses = (near.local_addr().unwrap(), far.local_addr().unwrap());
+    let (client, mut server) = over_tls(near, far).await;
+    let (near, far) = tunnel(&client, &mut server).await;
+    let (of_client, of_server) = (near.peer(), far.peer());
+    assert!(Arc::ptr_eq(&of_client, &client.handle.peer()), "kept once");
+    assert_eq!((of_client.local.unwrap(), of_client.remote.unwrap()), addresses);
+    assert_eq!((of_server.remote.unwrap(), of_server.local.unwrap()), addresses);
+    for peer in [&of_client, &of_server] {
+        assert_eq!(peer.alpn.as_deref(), Some(&b"h2"[..]));
+        assert_eq!(peer.certificates.len(), 1);
+        let leaf = CertificateDer::from(peer.certificates[0].to_vec());
+        RootCertStore::empty().add(leaf).unwrap();
+    }
+    assert_eq!(of_client.certificates, of_server.certificates, "the test gives both the same");
+    assert_eq!((of_client.server_name.as_deref(), of_server.server_name.as_deref()), (None, Some(NAME)));
+    assert!(format!("{of_server:?}").contains("certificates: 1,"), "no octets of certificates in logs");
+}

@@ -1,0 +1,44 @@
+//! What a wire knows of the other end. Plain data, asked for once for each connection.
+
+use std::any::Any;
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+
+/// The other end of a connection, as far as its [`Wire`](super::Wire) can tell.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The peer's address; `None` where the transport has none.
+    pub remote: Option<SocketAddr>,
+    /// This end's address.
+    pub local: Option<SocketAddr>,
+    /// The chain that the peer has shown and the handshake has accepted, in DER, its own certificate first. Empty
+    /// without TLS and where it showed none.
+    pub certificates: Vec<Bytes>,
+    /// The protocol agreed on by ALPN (RFC 7301).
+    pub alpn: Option<Bytes>,
+    /// On a server: the name that the client asked for (SNI, RFC 6066 3).
+    pub server_name: Option<String>,
+}
+
+impl Peer {
+    /// The addresses of a transport, if it is a TCP socket.
+    pub fn of_socket<T: Any>(io: &T) -> Self {
+        let Some(socket) = (io as &dyn Any).downcast_ref::<TcpStream>() else { return Self::default() };
+        Self { remote: socket.peer_addr().ok(), local: socket.local_addr().ok(), ..Self::default() }
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("remote", &self.remote)
+            .field("local", &self.local)
+            .field("certificates", &self.certificates.len())
+            .field("alpn", &self.alpn)
+            .field("server_name", &self.server_name)
+            .finish()
+    }
+}
