@@ -42,12 +42,19 @@ impl Drop for Running {
 
 /// The example server on a free port, in a thread that ends with the tests.
 fn example() -> String {
+    serving(server::config())
+}
+
+/// The same with that configuration.
+fn serving(config: Config) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { server::serve(tokio::net::TcpListener::from_std(listener).unwrap()).await })
+        runtime.block_on(async {
+            server::serve(tokio::net::TcpListener::from_std(listener).unwrap(), config).await
+        })
     });
     address
 }
@@ -99,6 +106,24 @@ fn h2load_succeeds_with_every_request() {
     assert!(got.contains("5000 done, 5000 succeeded, 0 failed, 0 errored"), "{got}");
 }
 
+/// RFC 9113 5.5: who does not know a setting ignores it.
+#[test]
+fn nghttp_and_h2load_ignore_that_our_server_would_open_streams() {
+    let extended = Config { server_streams: true, ..server::config() };
+    if let Some(nghttp) = program("nghttp") {
+        let url = format!("http://{}/", serving(extended.clone()));
+        let got = text(&run(nghttp, &["-v", "-m", "20", &url]));
+        assert!(got.contains("(0xfb02):1]"), "it was announced: {got}");
+        assert_eq!(got.matches(":status: 200").count(), 20, "{got}");
+        assert!(!got.contains("RST_STREAM"), "{got}");
+    }
+    if let Some(h2load) = program("h2load") {
+        let url = format!("http://{}/", serving(extended));
+        let got = text(&run(h2load, &["-n", "2000", "-c", "5", "-m", "100", &url]));
+        assert!(got.contains("2000 done, 2000 succeeded, 0 failed, 0 errored"), "{got}");
+    }
+}
+
 /// nghttpd on a free port, serving files of `root`.
 fn nghttpd(root: &std::path::Path) -> Option<(Running, SocketAddr)> {
     let path = program("nghttpd")?;
@@ -121,8 +146,15 @@ fn nghttpd(root: &std::path::Path) -> Option<(Running, SocketAddr)> {
 }
 
 async fn client(address: SocketAddr) -> (Handle, tokio::task::JoinHandle<ConnectionError>) {
+    client_with(address, Config::default()).await
+}
+
+async fn client_with(
+    address: SocketAddr,
+    config: Config,
+) -> (Handle, tokio::task::JoinHandle<ConnectionError>) {
     let socket = TcpStream::connect(address).await.unwrap();
-    let (handle, _, driver) = establish(Side::Client, Plain::tcp(socket).unwrap(), Config::default());
+    let (handle, _, driver) = establish(Side::Client, Plain::tcp(socket).unwrap(), config);
     (handle, tokio::spawn(driver))
 }
 
@@ -180,4 +212,22 @@ async fn what_our_client_uploads_comes_back_from_nghttpd() {
     assert!(got == data);
     handle.close(hbone_conn::ErrorCode::NO_ERROR);
     driver.await.unwrap();
+}
+
+/// RFC 9113 5.5, 6.8: nghttpd ignores that our client takes streams, and is told to go away in one step.
+#[tokio::test]
+async fn nghttpd_ignores_that_our_client_takes_streams() {
+    let Some((_server, address)) = nghttpd(&std::env::temp_dir()) else { return };
+    let extended = Config { server_streams: true, ..Config::default() };
+    let (handle, driver) = client_with(address, extended).await;
+    let mut stream = handle.open(Request::new("POST", "http", "localhost", "/echo")).await.unwrap();
+    let data = pattern(300_000);
+    stream.write_chunk(bytes::Bytes::copy_from_slice(&data)).await.unwrap();
+    stream.finish().unwrap();
+    assert_eq!(stream.response().await.unwrap().status(), 200);
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).await.unwrap();
+    assert!(got == data);
+    drop((stream, handle));
+    assert_eq!(driver.await.unwrap(), ConnectionError::Closed);
 }

@@ -49,7 +49,7 @@ impl Servers {
             std::thread::yield_now();
         }
         let ours = serve(|listener| async move {
-            example::serve(listener).await.expect("the example server accepts");
+            example::serve(listener, example::config()).await.expect("the example server accepts");
         });
         let stock = serve(stock);
         Some(Self { addresses: [("ours", ours), ("nghttpd", theirs), ("h2", stock)], nghttpd, root })

@@ -16,5 +16,5 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind(&address).await?;
     println!("listening on {}", listener.local_addr()?);
     io::stdout().flush()?;
-    server::serve(listener).await
+    server::serve(listener, server::config()).await
 }

@@ -7,13 +7,16 @@ use tokio::net::TcpListener;
 
 const BODY: &[u8] = b"Hello, world!";
 
+/// Frames of the size that every peer has to allow for: a case of httpwg counts on no larger ones.
+pub(crate) fn config() -> Config {
+    Config { max_frame_size: 16 * 1024, ..Config::default() }
+}
+
 /// Serves every connection of `listener`, for ever.
-pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, config: Config) -> io::Result<()> {
     loop {
         let (socket, peer) = listener.accept().await?;
-        // Frames of the size that every peer has to allow for: a case of httpwg counts on no larger ones.
-        let config = Config { max_frame_size: 16 * 1024, ..Config::default() };
-        let (_, incoming, driver) = establish(Side::Server, Plain::tcp(socket)?, config);
+        let (_, incoming, driver) = establish(Side::Server, Plain::tcp(socket)?, config.clone());
         tokio::spawn(accept(incoming));
         tokio::spawn(async move {
             let end = driver.await;

@@ -28,7 +28,8 @@ impl Handle {
     }
 
     /// Opens a stream; waits, in the order of asking, while as many are open as the peer allows. Does not wait
-    /// for the response.
+    /// for the response. A server opens CONNECTs where both ends have announced it
+    /// ([`Config::server_streams`](crate::Config::server_streams)), and waits for the client's word.
     ///
     /// # Errors
     /// Every [`OpenError`] but [`OpenError::Blocked`].

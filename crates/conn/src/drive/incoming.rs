@@ -11,6 +11,43 @@ use super::stream_ref::StreamRef;
 use crate::proto::Request;
 
 /// The streams that the peer opens. Once it is dropped, further ones are refused with REFUSED_STREAM.
+///
+/// A server gets those of its client. A client gets those of its server where both ends have agreed to that
+/// ([`Config::server_streams`](crate::Config::server_streams)): then a node that can only dial out still serves.
+///
+/// ```
+/// use hbone_conn::{Config, Plain, Request, Response, Side, StreamError, establish};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (near, far) = tokio::io::duplex(65_536);
+/// let agreed = Config { server_streams: true, ..Config::default() };
+///
+/// // Who has dialled takes streams.
+/// let (_handle, mut incoming, driver) = establish(Side::Client, Plain::new(near), agreed.clone());
+/// tokio::spawn(driver);
+/// tokio::spawn(async move {
+///     while let Some((request, mut stream)) = incoming.accept().await {
+///         assert_eq!(request.authority(), Some(&b"10.0.0.1:80"[..]));
+///         stream.respond(Response::new(200))?;
+///         stream.write_chunk("hello".into()).await?;
+///         stream.finish()?;
+///         while stream.read_chunk().await?.is_some() {}
+///     }
+///     Ok::<(), StreamError>(())
+/// });
+///
+/// // Who was dialled opens them. This waits until the client has agreed.
+/// let (handle, _incoming, driver) = establish(Side::Server, Plain::new(far), agreed);
+/// tokio::spawn(driver);
+/// let mut stream = handle.open(Request::connect("10.0.0.1:80")).await?;
+/// assert_eq!(stream.response().await?.status(), 200);
+/// assert_eq!(stream.read_chunk().await?.as_deref(), Some(&b"hello"[..]));
+/// assert_eq!(stream.read_chunk().await?, None);
+/// stream.finish()?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Incoming {
     shared: Arc<Shared>,
 }
