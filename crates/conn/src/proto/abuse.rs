@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::error::Flood;
+use super::limits::{Limits, Rate};
 
 /// A token bucket.
 #[derive(Clone, Copy, Debug)]
@@ -17,9 +18,9 @@ struct Budget {
 }
 
 impl Budget {
-    fn new(burst: u16, per_second: u16, now: Instant) -> Self {
-        let burst = f32::from(burst);
-        Self { burst, per_second: f32::from(per_second), tokens: burst, refilled: now }
+    fn new(rate: Rate, now: Instant) -> Self {
+        let burst = f32::from(rate.burst);
+        Self { burst, per_second: f32::from(rate.per_second), tokens: burst, refilled: now }
     }
 
     /// Takes one token; `false` when there is none.
@@ -56,20 +57,15 @@ pub(super) struct Abuse {
     window_updates: u32,
 }
 
-/// Replies that may wait for the peer to read them before this end stops reading.
-pub(super) const REPLIES_PAUSE: usize = 256;
-/// Replies that may wait before the connection ends.
-pub(super) const REPLIES_END: usize = 1000;
-
 impl Abuse {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(limits: &Limits, now: Instant) -> Self {
         Self {
-            resets: Budget::new(1000, 33, now), // as nghttp2
-            early_resets: Budget::new(100, 33, now),
-            provoked_resets: Budget::new(200, 10, now),
-            pings: Budget::new(100, 10, now),
-            settings: Budget::new(50, 10, now),
-            glitches: Budget::new(1000, 100, now),
+            resets: Budget::new(limits.resets, now),
+            early_resets: Budget::new(limits.early_resets, now),
+            provoked_resets: Budget::new(limits.provoked_resets, now),
+            pings: Budget::new(limits.pings, now),
+            settings: Budget::new(limits.settings, now),
+            glitches: Budget::new(limits.glitches, now),
             window_updates: 100,
         }
     }
@@ -124,7 +120,7 @@ mod tests {
     #[test]
     fn a_burst_passes_a_flood_does_not_and_time_forgives() {
         let start = epoch();
-        let mut abuse = Abuse::new(start);
+        let mut abuse = Abuse::new(&Limits::default(), start);
         for _ in 0..100 {
             abuse.ping(start).unwrap();
         }
@@ -135,7 +131,7 @@ mod tests {
     #[test]
     fn an_honest_rate_lives_for_a_month() {
         let start = epoch();
-        let mut abuse = Abuse::new(start);
+        let mut abuse = Abuse::new(&Limits::default(), start);
         for minute in 0..30 * 24 * 60 {
             let now = start + Duration::from_secs(60 * minute);
             for _ in 0..10 {
@@ -147,7 +143,7 @@ mod tests {
     #[test]
     fn three_quarters_of_the_glitches_ask_for_a_drain() {
         let start = epoch();
-        let mut abuse = Abuse::new(start);
+        let mut abuse = Abuse::new(&Limits::default(), start);
         let first = (1..=1001).find(|_| abuse.glitch(start) == Ok(true)).unwrap();
         assert_eq!(first, 750);
         let end = (751..=2000).find(|_| abuse.glitch(start).is_err()).unwrap();
@@ -156,7 +152,7 @@ mod tests {
 
     #[test]
     fn window_updates_are_earned_by_data() {
-        let mut abuse = Abuse::new(epoch());
+        let mut abuse = Abuse::new(&Limits::default(), epoch());
         let free = (0..1000).take_while(|_| abuse.window_update_is_earned()).count();
         assert_eq!(free, 100);
         abuse.data_sent(1);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::limits::Limits;
+
 /// Settings of one connection. The defaults are meant for use as they are.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -54,6 +56,8 @@ pub struct Config {
     pub server_streams: bool,
     /// Measure the path by PING and let the windows follow it.
     pub window_tuning: bool,
+    /// What a peer may do that costs more than it brings.
+    pub limits: Limits,
 }
 
 impl Default for Config {
@@ -80,6 +84,7 @@ impl Default for Config {
             enable_connect_protocol: true,
             server_streams: false,
             window_tuning: true,
+            limits: Limits::default(),
         }
     }
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use hbone_frame::{DEFAULT_WINDOW, Side};
 
-use super::abuse::REPLIES_END;
 use super::half::{Place, RecvState};
 use super::state::State;
 use super::streams::{Stream, StreamKey};
@@ -27,7 +26,11 @@ impl State {
             self.check_memory();
             self.check_waiters();
         }
-        assert!(self.control.len() <= REPLIES_END + 500, "{} frames of control wait", self.control.len());
+        assert!(
+            self.control.len() <= self.config.limits.replies_end + 500,
+            "{} frames of control wait",
+            self.control.len()
+        );
     }
 
     /// Panics when something could have been sent and was not: `poll_transmit` has just returned `false`.

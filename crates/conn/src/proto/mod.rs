@@ -22,6 +22,7 @@ mod half;
 #[cfg(any(test, fuzzing))]
 mod invariants;
 mod keepalive;
+mod limits;
 mod notes;
 mod prioritised;
 mod queue;
@@ -46,6 +47,7 @@ pub use connect::{Request, Response};
 pub use connection::Connection;
 pub use error::{ConnectionError, Flood, Misuse, OpenError, StreamError, Timeout, Violation};
 pub use event::{Event, Read};
+pub use limits::{Limits, Rate};
 pub use notes::{Direction, Note};
 pub use stalls::Stalls;
 pub use stats::{Stats, StreamStats};

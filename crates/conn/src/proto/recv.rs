@@ -25,9 +25,6 @@ use super::state::{Control, Fault, State};
 use super::streams::{Failure, Stream, StreamKey};
 use super::timer::Timer;
 
-/// Informational responses that a stream may have (CVE class: endless 1xx).
-const MOST_INFORMATIONAL: u8 = 16;
-
 /// Takes one frame.
 pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(), Fault> {
     if !state.peer.known && !matches!(frame, Frame::Settings(_)) {
@@ -347,12 +344,13 @@ fn answer(
     end: bool,
 ) -> Result<(), Fault> {
     let blame = |violation| Fault::Stream(key.id(), violation);
+    let most = state.config.limits.informational;
     let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
     let status = response.status();
     if response.is_informational() {
-        stream.recv.informational += 1;
+        stream.recv.informational = stream.recv.informational.saturating_add(1);
         // RFC 9113 8.1, 8.6: no END_STREAM with it, and 101 does not exist here.
-        if end || status == 101 || stream.recv.informational > MOST_INFORMATIONAL {
+        if end || status == 101 || stream.recv.informational > most {
             return Err(blame(Violation::Informational));
         }
         note_head(state, key.id(), Some(status), false);

@@ -9,7 +9,7 @@ use std::time::Instant;
 use hbone_frame::hpack;
 use hbone_frame::{DEFAULT_WINDOW, Decoder, DecoderConfig, ErrorCode, Fields, Side, StreamId};
 
-use super::abuse::{Abuse, REPLIES_END, REPLIES_PAUSE};
+use super::abuse::Abuse;
 use super::causes::Causes;
 use super::closed::{ClosedStreams, Ending};
 use super::config::Config;
@@ -181,7 +181,8 @@ impl State {
             limits: hpack::Limits {
                 list_size: config.max_header_list_size as usize,
                 fields: config.max_header_fields,
-                ..hpack::Limits::default()
+                name: config.limits.name,
+                value: config.limits.value,
             },
             peer: PeerSettings::new(),
             settings_sent: None,
@@ -198,7 +199,7 @@ impl State {
             prioritised: Prioritised::default(),
             pings: Pings::default(),
             path: Path::new(config.initial_window_size, config.max_window_size),
-            abuse: Abuse::new(now),
+            abuse: Abuse::new(&config.limits, now),
             timers,
             deadlines: Deadlines::default(),
             last_received: now,
@@ -222,6 +223,10 @@ impl State {
         DecoderConfig {
             max_frame_size: settings::max_frame_size(config),
             max_header_block: config.max_header_list_size as usize * 2,
+            max_continuations: config.limits.continuations,
+            max_empty_continuations: config.limits.empty_continuations,
+            max_settings: config.limits.settings_entries,
+            max_goaway_debug: config.limits.goaway_debug,
             ..DecoderConfig::default()
         }
     }
@@ -245,7 +250,7 @@ impl State {
 
     /// Whether the peer's replies are taken so slowly that reading on would only queue more.
     pub(super) fn replies_pile_up(&self) -> bool {
-        self.replies >= REPLIES_PAUSE
+        self.replies >= self.config.limits.replies_pause
     }
 
     /// «idle» of RFC 9113 5.1: above every stream that its side has opened.
@@ -259,7 +264,7 @@ impl State {
 
     /// Queues a frame that the peer has provoked.
     pub(super) fn reply(&mut self, control: Control) -> Result<(), Flood> {
-        if self.replies >= REPLIES_END {
+        if self.replies >= self.config.limits.replies_end {
             return Err(Flood::Replies);
         }
         self.replies += 1;

@@ -17,6 +17,7 @@ mod half_states;
 mod labels;
 mod late_frames;
 mod messages;
+mod month;
 mod opening;
 mod ping;
 mod release;
