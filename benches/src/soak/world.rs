@@ -69,6 +69,7 @@ fn config(chance: &mut Chance) -> Config {
         quantum: chance.pick(&[3, 100, 16_384]),
         flight: chance.pick(&[100, 5000, 1 << 18]),
         send_queue: chance.pick(&[1, 100, 10_000, 1 << 18]),
+        stalled_queue: chance.pick(&[1, 10, 1000, 1 << 16]),
         max_concurrent_streams: chance.pick(&[1, 3, 20]),
         window_tuning: chance.once_in(2),
         keepalive_interval: chance.once_in(2).then_some(Duration::from_secs(1)),

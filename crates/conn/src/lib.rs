@@ -47,7 +47,7 @@ pub use proto::{
 mod drive;
 #[cfg(feature = "driver")]
 pub use drive::{
-    Driver, Fill, Handle, Incoming, Observer, Peer, Plain, ReadHalf, Stream, TracingObserver, Wire,
+    Backlog, Driver, Fill, Handle, Incoming, Observer, Peer, Plain, ReadHalf, Stream, TracingObserver, Wire,
     WriteHalf, establish, establish_observed,
 };
 #[cfg(feature = "tls")]

@@ -85,7 +85,11 @@ pub(crate) fn pool(limits: &Limits) -> PoolConfig {
 }
 
 fn relay(limits: &Limits) -> RelayLimits {
-    RelayLimits { idle: Some(limits.idle_timeout), half_closed_idle: Some(limits.half_closed_timeout) }
+    RelayLimits {
+        idle: Some(limits.idle_timeout),
+        half_closed_idle: Some(limits.half_closed_timeout),
+        ..RelayLimits::default()
+    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod outbound;
 mod policy;
 mod pool;
 mod pool_plan;
+mod progress;
 mod reject;
 mod relay;
 mod resolver;

@@ -13,13 +13,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use hbone_conn::{ErrorCode, ReadHalf, Stream, StreamError, WriteHalf};
+use hbone_conn::{Backlog, ErrorCode, ReadHalf, Stream, StreamError, WriteHalf};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::intake::Intake;
+use crate::progress::{Look, MINUTE, Progress};
 use crate::sockets;
 
 /// How long a tunnel may be silent.
@@ -29,12 +30,19 @@ pub struct RelayLimits {
     pub idle: Option<Duration>,
     /// The same once one direction has ended; `None` for ever.
     pub half_closed_idle: Option<Duration>,
+    /// Octets, at least 1, that have to leave in a minute for a direction to count as moving while more of them
+    /// wait for its reader: windows that are opened octet by octet prolong nothing.
+    pub min_progress: u64,
 }
 
 impl Default for RelayLimits {
-    /// One hour; five minutes once one direction has ended.
+    /// One hour; five minutes once one direction has ended; 1024 octets in a minute.
     fn default() -> Self {
-        Self { idle: Some(Duration::from_secs(3600)), half_closed_idle: Some(Duration::from_secs(300)) }
+        Self {
+            idle: Some(Duration::from_secs(3600)),
+            half_closed_idle: Some(Duration::from_secs(300)),
+            min_progress: 1024,
+        }
     }
 }
 
@@ -95,13 +103,14 @@ pub async fn relay(
 ) -> Relayed {
     sockets::guard(&tcp);
     let (mut read, write) = stream.into_split();
+    let backlog = write.backlog();
     let mut far = Far { write, whole: false };
     let flow = Flow::new(&tcp, limits);
     let broken = tokio::select! {
         biased;
         both = async { tokio::try_join!(flow.to_stream(&mut far.write), flow.to_tcp(&mut read)) } => both.err(),
         error = sockets::failure(&tcp) => Some(Break::Tcp(error.kind())),
-        broken = flow.silence() => Some(broken),
+        broken = flow.silence(&backlog) => Some(broken),
         broken = stop => Some(broken),
     };
     let (to_stream, to_tcp) = (flow.up.ended(), flow.down.ended());
@@ -134,15 +143,18 @@ struct Flow<'a> {
     up: Counter,
     down: Counter,
     start: Instant,
-    /// Milliseconds since `start` at which an octet moved last.
-    moved: AtomicU64,
-    half_closed: Notify,
+    /// A direction has ended, or moves after a silence.
+    changed: Notify,
 }
 
 #[derive(Default)]
 struct Counter {
     octets: AtomicU64,
     finished: AtomicBool,
+    /// Milliseconds since the tunnel began at which an octet moved last.
+    moved: AtomicU64,
+    /// Octets wait for TCP to take them.
+    stuck: AtomicBool,
 }
 
 impl Counter {
@@ -153,26 +165,38 @@ impl Counter {
     fn is_finished(&self) -> bool {
         self.finished.load(Ordering::Relaxed)
     }
+
+    /// As it stands while `waiting` octets of those that were counted have not left.
+    fn look(&self, waiting: u64) -> Look {
+        Look {
+            moved: Duration::from_millis(self.moved.load(Ordering::Relaxed)),
+            left: self.octets.load(Ordering::Relaxed).saturating_sub(waiting),
+            backlogged: waiting > 0 || self.stuck.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl<'a> Flow<'a> {
     fn new(tcp: &'a TcpStream, limits: RelayLimits) -> Self {
         let (up, down) = (Counter::default(), Counter::default());
-        let (start, moved, half_closed) = (Instant::now(), AtomicU64::new(0), Notify::new());
-        Self { tcp, limits, up, down, start, moved, half_closed }
+        Self { tcp, limits, up, down, start: Instant::now(), changed: Notify::new() }
     }
 
     fn moved(&self, counter: &Counter, octets: usize) {
         let octets = u64::try_from(octets).unwrap_or(u64::MAX);
         counter.octets.fetch_add(octets, Ordering::Relaxed);
-        self.moved.store(self.now(), Ordering::Relaxed);
+        let now = self.now();
+        // Who watches may sleep up to the limit: from here on it has to look.
+        if now.saturating_sub(counter.moved.swap(now, Ordering::Relaxed)) >= MINUTE_MILLIS {
+            self.changed.notify_waiters();
+        }
     }
 
     fn finished(&self, counter: &Counter) {
         counter.finished.store(true, Ordering::Relaxed);
         // The half-closed limit counts from here.
-        self.moved.store(self.now(), Ordering::Relaxed);
-        self.half_closed.notify_waiters();
+        counter.moved.store(self.now(), Ordering::Relaxed);
+        self.changed.notify_waiters();
     }
 
     fn now(&self) -> u64 {
@@ -208,7 +232,7 @@ impl<'a> Flow<'a> {
         self.finished(&self.up);
         while !self.down.is_finished() {
             tokio::select! {
-                () = self.half_closed.notified() => {}
+                () = self.changed.notified() => {}
                 error = write.reset_by_peer() => return Err(Break::Stream(error)),
             }
         }
@@ -255,32 +279,41 @@ impl<'a> Flow<'a> {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.down.stuck.store(true, Ordering::Relaxed);
                     self.tcp.writable().await.map_err(|error| Break::Tcp(error.kind()))?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Break::Tcp(error.kind())),
             }
         }
+        self.down.stuck.store(false, Ordering::Relaxed);
         pieces.clear();
         Ok(())
     }
 
-    /// Resolves once no octet has moved for as long as the limit that holds now.
-    async fn silence(&self) -> Break {
+    /// Resolves once nothing has moved for as long as the limit that holds now: no octet, or in a direction with
+    /// `backlog` fewer than the least.
+    async fn silence(&self, backlog: &Backlog) -> Break {
+        let mut progress = Progress::new(self.limits.min_progress);
         loop {
+            let now = Duration::from_millis(self.now());
+            let waiting = u64::try_from(backlog.octets()).unwrap_or(u64::MAX);
+            let active = progress.look(now, [self.up.look(waiting), self.down.look(0)]);
             let half_closed = self.up.is_finished() || self.down.is_finished();
             let limit = if half_closed { self.limits.half_closed_idle } else { self.limits.idle };
             let Some(limit) = limit else {
-                self.half_closed.notified().await;
+                self.changed.notified().await;
                 continue;
             };
-            let silent = Duration::from_millis(self.now().saturating_sub(self.moved.load(Ordering::Relaxed)));
+            let silent = now.saturating_sub(active);
             let Some(left) = limit.checked_sub(silent).filter(|left| !left.is_zero()) else {
                 return Break::Idle(limit);
             };
+            // While anything moves or waits, a look a minute; a tunnel at rest is left alone.
+            let next = if progress.is_judging() || silent < MINUTE { left.min(MINUTE) } else { left };
             tokio::select! {
-                () = sleep(left) => {}
-                () = self.half_closed.notified() => {}
+                () = sleep(next) => {}
+                () = self.changed.notified() => {}
             }
         }
     }
@@ -290,3 +323,4 @@ impl<'a> Flow<'a> {
 const BATCH: usize = 256 * 1024;
 /// Pieces given to one `writev`.
 const GATHER: usize = 64;
+const MINUTE_MILLIS: u64 = MINUTE.as_secs() * 1000;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hbone_frame::{ErrorCode, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::backlog::Backlog;
 use super::stream_ref::StreamRef;
 use crate::proto::{Response, StreamError, StreamStats};
 
@@ -158,6 +159,11 @@ impl WriteHalf {
     /// As [`WriteHalf::flushed`].
     pub fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         self.0.poll_flushed(cx)
+    }
+
+    /// What waits to be sent, for one who watches while another writes.
+    pub fn backlog(&self) -> Backlog {
+        self.0.backlog()
     }
 
     /// Resets the stream in both directions with `code`.

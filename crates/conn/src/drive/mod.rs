@@ -5,6 +5,7 @@
 //! and `stream`, `handle`,
 //! and `driver`, the future that owns the socket.
 
+mod backlog;
 mod buffer;
 mod clock;
 mod driver;
@@ -28,6 +29,7 @@ mod tls_handshake;
 mod tracing_observer;
 mod wire;
 
+pub use backlog::Backlog;
 pub use driver::{Driver, establish, establish_observed};
 pub use halves::{ReadHalf, WriteHalf};
 pub use handle::Handle;

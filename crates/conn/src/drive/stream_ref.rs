@@ -14,6 +14,7 @@ use hbone_frame::{ErrorCode, StreamId};
 use tokio::io::ReadBuf;
 use tokio::task::coop;
 
+use super::backlog::Backlog;
 use super::peer::Peer;
 use super::shared::Shared;
 use crate::proto::{Read, Response, StreamError, StreamKey, StreamStats};
@@ -37,6 +38,10 @@ impl StreamRef {
     pub(super) fn share(&self) -> Self {
         self.shared.with(|state, _| state.share(self.key));
         Self { shared: Arc::clone(&self.shared), key: self.key }
+    }
+
+    pub(super) fn backlog(&self) -> Backlog {
+        Backlog::new(Arc::clone(&self.shared), self.key)
     }
 
     pub(super) fn id(&self) -> StreamId {

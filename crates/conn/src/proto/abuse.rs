@@ -99,7 +99,8 @@ impl Abuse {
         Ok(self.glitches.used() >= 0.75)
     }
 
-    /// This end sent DATA frames: each may be answered by updates of the stream and of the connection.
+    /// This end sent DATA frames: each may be answered by updates of the stream and of the connection. Frames that
+    /// the peer's windows made tiny are not to be told.
     pub(super) fn data_sent(&mut self, frames: u32) {
         self.window_updates = self.window_updates.saturating_add(frames.saturating_mul(4)).min(4000);
     }

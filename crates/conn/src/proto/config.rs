@@ -34,8 +34,13 @@ pub struct Config {
     pub quantum: usize,
     /// The most that one flight commits to the wire, in octets.
     pub flight: usize,
-    /// Octets that a stream queues for sending before its writer has to wait.
+    /// Octets that a stream queues for sending before its writer has to wait, if its peer's windows let them go.
     pub send_queue: usize,
+    /// Octets that a stream queues beyond what the peer's windows allow it to send, at least 1: what a stream costs
+    /// whose peer holds its window shut for ever (CVE-2023-43622). A few streams of a connection may do so up to
+    /// `send_queue`: those whose peer began with larger windows than this, until the connection's queues hold
+    /// four times `send_queue` together.
+    pub stalled_queue: usize,
     /// Streams to open at once before the peer's SETTINGS are known.
     pub assumed_peer_streams: u32,
     /// PING after that much silence of the peer; `None` never.
@@ -75,6 +80,7 @@ impl Default for Config {
             quantum: 16 * 1024,
             flight: 256 * 1024,
             send_queue: 256 * 1024,
+            stalled_queue: 64 * 1024,
             assumed_peer_streams: 100,
             keepalive_interval: Some(Duration::from_secs(10)),
             keepalive_timeout: Duration::from_secs(20),

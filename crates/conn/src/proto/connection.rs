@@ -271,15 +271,16 @@ impl Connection {
         }
     }
 
-    /// Octets that the stream's queue has room for. Where that is 0, `Event::Writable` follows.
+    /// Octets that the stream's queue has room for: `Config::send_queue`, but little more than the peer's windows
+    /// let go (`Config::stalled_queue`). Where that is 0, `Event::Writable` follows.
     ///
     /// # Errors
     /// The stream's failure; `Finished` after `finish`.
     pub fn capacity(&mut self, key: StreamKey) -> Result<usize, StreamError> {
-        let cap = self.state.config.send_queue;
+        let bounds = self.state.bounds();
         match self.state.streams.get_mut(key) {
             Some(stream) if matches!(stream.send.state, SendState::Open | SendState::Head) => {
-                let room = cap.saturating_sub(stream.send.queue.len());
+                let room = stream.send.limit(bounds).saturating_sub(stream.send.queue.len());
                 stream.send.wants_room = room == 0;
                 Ok(room)
             }

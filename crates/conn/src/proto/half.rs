@@ -97,12 +97,37 @@ impl SendHalf {
         credit.min(self.queue.len())
     }
 
+    /// Octets that the queue may hold as things stand. What it held before a window shrank stays.
+    pub(super) fn limit(&self, bounds: Bounds) -> usize {
+        let credit = self.window.available(bounds.initial).min(bounds.connection);
+        let credit = usize::try_from(credit).unwrap_or(0);
+        credit.saturating_add(bounds.stalled.max(1)).min(bounds.queue.max(1))
+    }
+
+    /// The writer of a stream takes up again when half of what the queue may hold is free.
+    pub(super) fn has_room(&self, bounds: Bounds) -> bool {
+        self.queue.len() <= self.limit(bounds) / 2
+    }
+
     /// Drops what is queued; returns how many octets that were.
     #[must_use = "the connection counts them"]
     pub(super) fn fail(&mut self) -> usize {
         self.state = SendState::Failed;
         self.queue.clear()
     }
+}
+
+/// What bounds the queues of a connection's streams now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Of any queue.
+    pub(super) queue: usize,
+    /// Of what a queue holds beyond its credit.
+    pub(super) stalled: usize,
+    /// The peer's initial window.
+    pub(super) initial: u32,
+    /// Credit of the connection.
+    pub(super) connection: i64,
 }
 
 /// Stands for «no content-length» in [`RecvHalf::expected`].

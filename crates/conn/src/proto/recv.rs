@@ -471,6 +471,7 @@ fn initial_window(state: &mut State, octets: u32) -> Result<(), Fault> {
     }
     for key in state.streams.keys() {
         state.unblock(key);
+        state.call_writer(key);
     }
     Ok(())
 }
@@ -577,6 +578,7 @@ fn stream_credit(state: &mut State, now: Instant, id: StreamId, increment: u32) 
         .add(initial, increment)
         .map_err(|Overflow| Fault::Stream(id, Violation::WindowOverflow))?;
     state.unblock(key);
+    state.call_writer(key);
     Ok(())
 }
 

@@ -20,6 +20,9 @@ use super::streams::{Failure, Stream, StreamKey};
 use super::timer::Timer;
 use super::transmit::Transmit;
 
+/// A flight of less than this of a stream that has more, in octets, is a dribble.
+const DRIBBLE: usize = 64;
+
 /// Appends what is to be sent now. `false` when that is nothing.
 pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> bool {
     if !out.is_empty() || matches!(state.phase, Phase::Ended(_)) {
@@ -187,7 +190,10 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
         state.stats.data_frames_sent += u64::from(frames);
         state.stats.frames_sent += u64::from(frames);
         any |= frames > 0;
-        state.abuse.data_sent(frames);
+        // CVE-2019-9511: frames that the peer's windows make tiny earn it no updates.
+        if sent >= DRIBBLE || stream.send.queue.is_empty() {
+            state.abuse.data_sent(frames);
+        }
         after_turn(state, now, key, initial);
     }
     state.watch_connection_window(now);
@@ -233,10 +239,10 @@ fn stream_data(
 
 /// After a turn: back into the schedule, or waiting for credit, or over.
 fn after_turn(state: &mut State, now: Instant, key: StreamKey, initial: u32) {
-    let room = state.config.send_queue;
+    let bounds = state.bounds();
     let Some(stream) = state.streams.get_mut(key) else { return };
     stream.send.place = Place::Nowhere;
-    if stream.send.wants_room && stream.send.queue.len() <= room / 2 {
+    if stream.send.wants_room && stream.send.has_room(bounds) {
         stream.send.wants_room = false;
         state.events.push_back(Event::Writable(key));
     }

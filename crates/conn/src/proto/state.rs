@@ -18,7 +18,7 @@ use super::error::{ConnectionError, Flood, StreamError, Violation};
 use super::event::Event;
 use super::flow::{ReceiveWindow, SendWindow};
 use super::goaway::{Goaway, Sent};
-use super::half::{Place, RecvState};
+use super::half::{Bounds, Place, RecvState, SendState};
 use super::keepalive::{Path, Pings, Purpose};
 use super::notes::{Note, Notes};
 use super::prioritised::Prioritised;
@@ -459,6 +459,33 @@ impl State {
             stream.recv.holds_slices = stream.recv.queue.copy_older(before);
             stream.recv.holds_slices
         });
+    }
+
+    /// What bounds the queues of streams now.
+    pub(super) fn bounds(&self) -> Bounds {
+        let (queue, stalled) = (self.config.send_queue, self.config.stalled_queue);
+        let freely =
+            self.stats.queued < queue.saturating_mul(4) && self.peer.initial_window as usize >= stalled;
+        Bounds {
+            queue,
+            stalled: if freely { queue } else { stalled },
+            initial: self.peer.initial_window,
+            connection: self.send_window.available(DEFAULT_WINDOW),
+        }
+    }
+
+    /// The peer's window has grown: a writer that waits may find room. Credit of the connection calls nobody: a
+    /// stream that it sets free has its turn, and its writer is called then.
+    pub(super) fn call_writer(&mut self, key: StreamKey) {
+        let bounds = self.bounds();
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.send.wants_room
+            && matches!(stream.send.state, SendState::Open | SendState::Head)
+            && stream.send.has_room(bounds)
+        {
+            stream.send.wants_room = false;
+            self.events.push_back(Event::Writable(key));
+        }
     }
 
     /// A stream has something new to send.

@@ -19,7 +19,11 @@ async fn pair_with(address: std::net::SocketAddr, limits: RelayLimits) -> Pair {
 #[tokio::test]
 async fn t28_a_silent_tunnel_is_reset_on_both_legs_never_ended_by_fin() {
     let (listener, address) = bind().await;
-    let pair = pair_with(address, RelayLimits { idle: Some(SHORT), half_closed_idle: None }).await;
+    let pair = pair_with(
+        address,
+        RelayLimits { idle: Some(SHORT), half_closed_idle: None, ..RelayLimits::default() },
+    )
+    .await;
     let mut client = TcpStream::connect(pair.entry).await.unwrap();
     let (mut server, _) = within(listener.accept()).await.unwrap();
     server.write_all(b"x").await.unwrap();
@@ -33,7 +37,11 @@ async fn t28_a_silent_tunnel_is_reset_on_both_legs_never_ended_by_fin() {
 #[tokio::test]
 async fn t28_octets_in_one_direction_keep_a_tunnel() {
     let (listener, address) = bind().await;
-    let pair = pair_with(address, RelayLimits { idle: Some(SHORT * 5), half_closed_idle: None }).await;
+    let pair = pair_with(
+        address,
+        RelayLimits { idle: Some(SHORT * 5), half_closed_idle: None, ..RelayLimits::default() },
+    )
+    .await;
     let mut client = TcpStream::connect(pair.entry).await.unwrap();
     let (mut server, _) = within(listener.accept()).await.unwrap();
     let start = tokio::time::Instant::now();
@@ -51,7 +59,11 @@ async fn t28_octets_in_one_direction_keep_a_tunnel() {
 #[tokio::test]
 async fn t27_a_half_closed_tunnel_has_its_own_limit() {
     let (listener, address) = bind().await;
-    let pair = pair_with(address, RelayLimits { idle: None, half_closed_idle: Some(SHORT) }).await;
+    let pair = pair_with(
+        address,
+        RelayLimits { idle: None, half_closed_idle: Some(SHORT), ..RelayLimits::default() },
+    )
+    .await;
     let mut client = TcpStream::connect(pair.entry).await.unwrap();
     let (mut server, _) = within(listener.accept()).await.unwrap();
     fin(&client);

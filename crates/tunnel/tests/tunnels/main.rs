@@ -9,6 +9,7 @@ mod drain;
 mod limits;
 mod pool;
 mod process;
+mod progress;
 mod relay;
 mod trust;
 mod upstream;

@@ -96,6 +96,7 @@ fn config(rng: &mut Rng) -> Config {
         quantum: pick(rng, &[3, 100, 16_384]) as usize,
         flight: pick(rng, &[100, 5000, 1 << 18]) as usize,
         send_queue: pick(rng, &[1, 100, 10_000, 1 << 18]) as usize,
+        stalled_queue: pick(rng, &[1, 10, 1000, 1 << 16]) as usize,
         max_concurrent_streams: pick(rng, &[1, 3, 20]),
         window_tuning: rng.once_in(2),
         keepalive_interval: rng.once_in(2).then_some(Duration::from_millis(50)),

@@ -1,10 +1,12 @@
 //! Flow control of what this end sends (RFC 9113 5.2, 6.9): spent at emission, negative, overflowing.
 
-use hbone_frame::{ErrorCode, SettingId};
+use std::time::Duration;
+
+use hbone_frame::{ErrorCode, Frame, SettingId, Side};
 
 use super::frames::*;
-use super::script::{Script, Seen};
-use crate::proto::{StreamError, Violation};
+use super::script::{Script, Seen, plain};
+use crate::proto::{Config, ConnectionError, Event, Flood, StreamError, StreamKey, Timeout, Violation};
 
 const FLOW_CONTROL_ERROR: ErrorCode = ErrorCode::FLOW_CONTROL_ERROR;
 const WINDOW: SettingId = SettingId::INITIAL_WINDOW_SIZE;
@@ -176,12 +178,90 @@ fn h40_a_dribble_of_one_octet_windows_sends_one_octet_each() {
     let mut script = Script::client();
     script.send(settings(&[(WINDOW, 1)])).skip();
     let key = script.tunnel(1);
-    script.engine.write(key, vec![0; 1000].into()).unwrap();
+    script.engine.write(key, vec![0; 800].into()).unwrap();
     script.expect(data(1, 1));
-    for _ in 0..999 {
+    for _ in 0..799 {
         script.send(update(1, 1)).expect(data(1, 1)).expect_nothing();
     }
     assert_eq!(script.engine.queued(key), 0);
+}
+
+/// 256 streams of a peer that opens their windows octet by octet, or the connection's; how many updates it could
+/// send and how many octets they cost.
+fn dribble(streams: u32, of_the_connection: bool) -> (u32, u64) {
+    let mut script = Script::server();
+    script.send(settings(&[(WINDOW, if of_the_connection { MAX } else { 0 })])).skip();
+    let keys: Vec<_> = (0..streams).map(|n| script.tunnel(2 * n + 1)).collect();
+    for key in &keys {
+        fill(&mut script, *key);
+    }
+    script.skip();
+    let before = script.engine.stats().octets_sent;
+    for n in 0..100_000 {
+        if let Some(error) = script.closed() {
+            assert_eq!(error, ConnectionError::Protocol(Violation::Flood(Flood::Glitches)));
+            assert_eq!(script.engine.active_streams(), 0);
+            return (n, script.engine.stats().octets_sent - before);
+        }
+        let id = if of_the_connection { 0 } else { 2 * (n % streams) + 1 };
+        script.send(update(id, 1)).skip();
+    }
+    panic!("it goes on for ever");
+}
+
+#[test]
+fn h40_a_dribble_on_one_stream_or_on_256_or_of_the_connection_ends_it() {
+    for (streams, of_the_connection) in [(1, false), (256, false), (1, true), (256, true)] {
+        // What 256 filled queues have earned is 65 535 octets of DATA in frames of 16 KiB.
+        let (updates, octets) = dribble(streams, of_the_connection);
+        assert!((1000..1300).contains(&updates), "{updates}");
+        assert!(octets < 20_000, "{octets}");
+    }
+}
+
+#[test]
+fn h40_small_windows_are_honest_however_long_they_last() {
+    // A peer with that window that announces it by halves, a million octets at wire speed.
+    for window in [65_535, 16_384, 1024, 128] {
+        let mut script = Script::server();
+        script.send(settings(&[(WINDOW, window)])).skip();
+        let key = script.tunnel(1);
+        let (mut left, mut unread) = (0, 0);
+        while left < 1_000_000 {
+            fill(&mut script, key);
+            let (octets, _) = sent(&mut script, 1);
+            (left, unread) = (left + octets, unread + octets as u32);
+            assert!(unread >= window / 2);
+            script.send([update(0, unread), update(1, unread)].concat());
+            unread = 0;
+        }
+        assert_eq!((script.closed(), script.engine.stats().glitches), (None, 0), "{window}");
+    }
+}
+
+#[test]
+fn h40_a_terminal_that_moves_octet_by_octet_is_no_dribble() {
+    let mut script = Script::server();
+    let key = script.tunnel(1);
+    for _ in 0..10_000 {
+        script.engine.write(key, "k".into()).unwrap();
+        script.expect(data(1, 1)).send([update(0, 1), update(1, 1)].concat());
+    }
+    assert_eq!(script.engine.stats().glitches, 0);
+}
+
+#[test]
+fn h40_a_slow_dribble_lives_for_a_day() {
+    let mut script = Script::server();
+    script.send(settings(&[(WINDOW, 0)])).send(update(0, MAX - 65_535)).skip();
+    let key = script.tunnel(1);
+    for _ in 0..24 * 3600 {
+        fill(&mut script, key);
+        script.send(update(1, 1)).expect(data(1, 1));
+        script.now += Duration::from_secs(1);
+    }
+    script.expect_alive();
+    assert!(!script.engine.is_draining());
 }
 
 #[test]
@@ -193,6 +273,135 @@ fn h42_h48_a_zero_window_blocks_its_stream_and_no_other() {
     script.engine.write(free, vec![0; 1000].into()).unwrap();
     script.send(update(3, 400)).expect(data(3, 400)).expect_nothing();
     assert_eq!((script.engine.queued(stuck), script.engine.queued(free)), (1000, 600));
+}
+
+/// Writes until there is no room; octets taken.
+fn fill(script: &mut Script, key: StreamKey) -> usize {
+    let mut taken = 0;
+    loop {
+        match script.engine.write_slice(key, &[0; 10_000]) {
+            Ok(0) => return taken,
+            Ok(octets) => taken += octets,
+            Err(error) => panic!("{error}"),
+        }
+        script.flush();
+    }
+}
+
+#[test]
+fn h42_a_stream_without_credit_queues_64_kib_and_others_what_their_credit_lets_go() {
+    let mut script = Script::server();
+    script.send(settings(&[(WINDOW, 0)])).send(update(0, MAX - 65_535)).skip();
+    let keys: Vec<_> = (0..256).map(|n| script.tunnel(2 * n + 1)).collect();
+    for key in &keys {
+        assert_eq!(fill(&mut script, *key), 64 << 10);
+    }
+    let held: usize = keys.iter().map(|key| script.engine.queued(*key)).sum();
+    assert_eq!(held, 256 * (64 << 10));
+    // With credit there is room for what it lets go: 100 000 leave, and 64 KiB wait again.
+    script.send(update(1, 100_000)).skip();
+    assert_eq!(fill(&mut script, keys[0]), 100_000);
+    assert_eq!(script.engine.queued(keys[0]), 64 << 10);
+}
+
+#[test]
+fn h42_credit_of_the_connection_that_is_withheld_bounds_the_queues_too() {
+    let mut script = Script::server();
+    script.send(settings(&[(WINDOW, MAX)])).skip();
+    let keys: Vec<_> = (0..256).map(|n| script.tunnel(2 * n + 1)).collect();
+    for key in &keys {
+        fill(&mut script, *key);
+    }
+    let queued: Vec<_> = keys.iter().map(|key| script.engine.queued(*key)).collect();
+    // A few have all the room that there is.
+    assert_eq!(queued[..4], [256 << 10; 4]);
+    assert_eq!(queued[4..], [64 << 10; 252]);
+}
+
+#[test]
+fn h42_a_peer_that_reads_first_and_starves_then_gains_a_mebibyte_for_all_its_streams() {
+    let mut script = Script::server();
+    script.send(settings(&[(WINDOW, 256 << 10)])).send(update(0, MAX - 65_535)).skip();
+    let keys: Vec<_> = (0..256).map(|n| script.tunnel(2 * n + 1)).collect();
+    for key in &keys {
+        assert!(fill(&mut script, *key) >= 256 << 10);
+    }
+    let held: usize = keys.iter().map(|key| script.engine.queued(*key)).sum();
+    assert!(held <= 256 * (64 << 10) + (1 << 20), "{held}");
+}
+
+#[test]
+fn h42_a_writer_that_waits_is_called_by_credit_of_its_stream_of_settings_and_of_the_connection() {
+    let writable = |key: StreamKey| {
+        move |event: &Event| matches!(event, Event::Writable(found) if *found == key).then_some(())
+    };
+    let mut script = Script::server();
+    script.send(settings(&[(WINDOW, 0)])).send(update(0, MAX - 65_535)).skip();
+    // Not answered yet: nothing may leave, but there is more room.
+    let key = script.send(headers(1)).incoming();
+    assert_eq!(fill(&mut script, key), 64 << 10);
+    assert!(script.send(update(1, 60_000)).pick(writable(key)).is_none(), "less than half is free");
+    assert!(script.send(update(1, 10_000)).pick(writable(key)).is_some());
+    assert_eq!(script.engine.capacity(key), Ok(70_000));
+    let key = script.send(headers(3)).incoming();
+    assert_eq!(fill(&mut script, key), 64 << 10);
+    assert!(script.send(update(3, 10_000)).pick(writable(key)).is_none());
+    assert!(script.send(settings(&[(WINDOW, 60_000)])).pick(writable(key)).is_some());
+    assert_eq!(fill(&mut script, key), 70_000);
+    // The connection's credit is used up.
+    let mut script = Script::server();
+    script.send(settings(&[(WINDOW, MAX)])).skip();
+    let key = script.tunnel(1);
+    fill(&mut script, key);
+    assert!(script.pick(writable(key)).is_none());
+    assert!(script.send(update(0, 140_000)).pick(writable(key)).is_some());
+    assert_eq!(fill(&mut script, key), 140_000);
+}
+
+#[test]
+fn h42_what_was_queued_before_a_window_shrank_stays() {
+    let mut script = Script::server();
+    let key = script.send(headers(1)).incoming();
+    let queued = fill(&mut script, key);
+    assert_eq!(queued, 65_535 + (64 << 10), "less than 64 KiB to begin with");
+    script.send(settings(&[(WINDOW, 0)])).skip();
+    assert_eq!((script.engine.queued(key), script.engine.capacity(key)), (queued, Ok(0)));
+    script.engine.respond(key, crate::proto::Response::new(200), false).unwrap();
+    script.send(update(1, queued as u32)).send(update(0, queued as u32)).skip();
+    assert_eq!(script.engine.queued(key), 0);
+}
+
+#[test]
+fn h42_a_peer_that_starves_every_stream_and_answers_no_ping_is_left() {
+    let second = Duration::from_secs(1);
+    let starve = |answers: bool| {
+        let config =
+            Config { keepalive_interval: Some(10 * second), keepalive_timeout: 20 * second, ..plain() };
+        let mut script = Script::with(Side::Server, config);
+        script.send(settings(&[(WINDOW, 0)])).skip();
+        let keys: Vec<_> = (0..256).map(|n| script.tunnel(2 * n + 1)).collect();
+        keys.iter().for_each(|key| assert_eq!(fill(&mut script, *key), 64 << 10));
+        for _ in 0..3600 {
+            script.after(second);
+            if answers {
+                answer_pings(&mut script);
+            }
+        }
+        let held: usize = keys.iter().map(|key| script.engine.queued(*key)).sum();
+        (script.closed(), held)
+    };
+    assert_eq!(starve(false), (Some(ConnectionError::Timeout(Timeout::Keepalive)), 0));
+    // One whose readers pause is not: that is for the operator's idle limit.
+    assert_eq!(starve(true), (None, 256 * (64 << 10)));
+}
+
+/// As a peer does that is alive.
+fn answer_pings(script: &mut Script) {
+    for seen in script.take() {
+        if let Seen::Other(Frame::Ping { ack: false, payload }) = seen {
+            script.send(pong(u64::from_be_bytes(payload)));
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pair::Pair;
 use super::wire::Chop;
-use crate::proto::{Config, Read};
+use crate::proto::{Config, Read, StreamKey};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -15,13 +15,11 @@ fn transfer(pair: &mut Pair, streams: usize, time: Duration) -> u64 {
     let end = pair.now + time;
     let mut total = 0;
     while pair.now < end {
-        for (near, _) in &keys {
-            let room = pair.client.engine.capacity(*near).unwrap();
-            if room > 0 {
-                pair.client.engine.write(*near, vec![7; room].into()).unwrap();
-            }
-        }
+        // A writer takes up again as soon as there is room.
         pair.settle();
+        while fill(pair, &keys) {
+            pair.settle();
+        }
         for (_, far) in &keys {
             let (octets, last) = pair.server.read_all(*far);
             assert_eq!(last, Ok(Read::Pending));
@@ -35,8 +33,21 @@ fn transfer(pair: &mut Pair, streams: usize, time: Duration) -> u64 {
     total
 }
 
+/// Fills the queues of those who have room; whether there was any.
+fn fill(pair: &mut Pair, keys: &[(StreamKey, StreamKey)]) -> bool {
+    let mut any = false;
+    for (near, _) in keys {
+        let room = pair.client.engine.capacity(*near).unwrap();
+        if room > 0 {
+            pair.client.engine.write(*near, vec![7; room].into()).unwrap();
+            any = true;
+        }
+    }
+    any
+}
+
 /// A tunnel over a path that takes time.
-fn open(pair: &mut Pair) -> (crate::proto::StreamKey, crate::proto::StreamKey) {
+fn open(pair: &mut Pair) -> (StreamKey, StreamKey) {
     let mut request = Some(crate::proto::Request::connect("10.0.0.1:80"));
     let near = pair.client.engine.open(&mut request, false).unwrap();
     pair.run_for(300 * MS);
