@@ -91,6 +91,11 @@ impl WriteHalf {
         self.0.id()
     }
 
+    /// As [`Stream::set_urgency`](super::Stream::set_urgency).
+    pub fn set_urgency(&mut self, urgency: u8) {
+        self.0.set_urgency(urgency);
+    }
+
     /// As [`Stream::stats`](super::Stream::stats).
     pub fn stats(&self) -> StreamStats {
         self.0.stats()

@@ -49,6 +49,14 @@ impl Stream {
         self.0.stats()
     }
 
+    /// How urgently what this end writes leaves beside the connection's other streams: 0 to 7, the lowest first, 3 for
+    /// those of which nobody has said anything (RFC 9218 4.1). Larger values are taken as 7. A hint: of five turns the
+    /// most urgent streams have four, and no stream starves. A client tells its server the same for what comes back
+    /// with a request field `priority: u=…`, which a server of this crate obeys, as it does PRIORITY_UPDATE.
+    pub fn set_urgency(&mut self, urgency: u8) {
+        self.0.set_urgency(urgency);
+    }
+
     /// Both directions have to be complete within that time from now, or the stream is reset with CANCEL and fails
     /// with [`StreamError::Deadline`], never with an end. What the peer has finished before stays readable. A later
     /// call moves the deadline. Split, both halves keep it; let go of, too, while it still finishes.

@@ -48,6 +48,10 @@ impl StreamRef {
         self.key.id()
     }
 
+    pub(super) fn set_urgency(&self, urgency: u8) {
+        self.shared.with(|state, _| state.conn.set_urgency(self.key, urgency));
+    }
+
     /// `None` takes the deadline away.
     pub(super) fn set_deadline(&self, deadline: Option<Instant>) -> Result<(), StreamError> {
         self.shared.with(|state, _| state.conn.set_deadline(self.key, deadline))

@@ -25,6 +25,7 @@ use super::state::{Control, Fault, HeadOut, State};
 use super::streams::{Failure, Stream, StreamKey};
 use super::timer::Timer;
 use super::transmit::Transmit;
+use super::urgency;
 
 /// One HTTP/2 connection, either side: a deterministic state machine without I/O and without a clock.
 ///
@@ -424,6 +425,14 @@ impl Connection {
             }
         }
         self.state.settle(key);
+    }
+
+    /// How urgently the stream's octets leave, 0 to 7, the lowest first, 3 the usual (RFC 9218 4.1). A hint: streams
+    /// of all urgencies move. A signal of the peer replaces it, as it replaces the peer's.
+    pub fn set_urgency(&mut self, key: StreamKey, urgency: u8) {
+        if let Some(stream) = self.state.streams.get_mut(key) {
+            stream.send.urgency = urgency.min(urgency::LEAST);
+        }
     }
 
     /// A stream of which both directions are not complete by then is reset with CANCEL and fails with

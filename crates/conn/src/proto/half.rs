@@ -5,6 +5,7 @@
 
 use super::flow::{ReceiveWindow, SendWindow};
 use super::queue::ByteQueue;
+use super::urgency;
 
 /// Where the sending direction stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(super) struct SendHalf {
     pub(super) wants_room: bool,
     /// The head has left: the peer knows the stream.
     pub(super) head_sent: bool,
+    /// 0 to 7, the lowest first (RFC 9218 4.1).
+    pub(super) urgency: u8,
     pub(super) window: SendWindow,
     pub(super) queue: ByteQueue,
 }
@@ -67,6 +70,7 @@ impl SendHalf {
             place: Place::Nowhere,
             wants_room: false,
             head_sent: false,
+            urgency: urgency::USUAL,
             window: SendWindow::default(),
             queue: ByteQueue::default(),
         }

@@ -25,6 +25,7 @@ mod keepalive;
 mod limits;
 mod notes;
 mod prioritised;
+mod priority;
 mod queue;
 mod recv;
 mod schedule;
@@ -40,6 +41,7 @@ mod testing;
 mod tests;
 mod timer;
 mod transmit;
+mod urgency;
 mod violation;
 
 pub use config::Config;

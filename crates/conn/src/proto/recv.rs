@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hbone_frame::hpack::Verdict;
 use hbone_frame::{
-    DEFAULT_WINDOW, DataPiece, ErrorCode, Fields, Frame, HeaderBlock, Priority, Settings, Side, StreamId,
+    DEFAULT_WINDOW, DataPiece, ErrorCode, Fields, Frame, HeaderBlock, Settings, Side, StreamId,
 };
 
 use super::closed::Ending;
@@ -20,10 +20,12 @@ use super::goaway::Raised;
 use super::half::{ANY_LENGTH, RecvState};
 use super::keepalive::Purpose;
 use super::notes::{Direction, Note};
+use super::priority;
 use super::settings::{self, Change};
 use super::state::{Control, Fault, State};
 use super::streams::{Failure, Stream, StreamKey};
 use super::timer::Timer;
+use super::urgency;
 
 /// Takes one frame.
 pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(), Fault> {
@@ -34,7 +36,7 @@ pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(),
     match frame {
         Frame::Data(piece) => data(state, now, piece),
         Frame::Headers(block) => headers(state, now, block),
-        Frame::Priority { stream, priority } => prioritised(state, now, stream, priority),
+        Frame::Priority { stream, priority } => priority::of_rfc7540(state, now, stream, priority),
         Frame::Reset { stream, code } => reset(state, now, stream, code),
         Frame::Settings(settings) => settings_of_peer(state, now, &settings),
         Frame::SettingsAck => settings_ack(state, now),
@@ -47,7 +49,7 @@ pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(),
         Frame::PriorityUpdate { .. } if state.side == Side::Client => {
             Err(Fault::Connection(Violation::PriorityUpdateFromServer))
         }
-        Frame::PriorityUpdate { stream, .. } => priority_update(state, now, stream),
+        Frame::PriorityUpdate { stream, value } => priority::update(state, now, stream, &value),
         // Unknown frames are ignored (RFC 9113 5.5).
         Frame::Unknown { .. } => state.glitch(now),
     }
@@ -192,7 +194,6 @@ fn headers(state: &mut State, now: Instant, block: HeaderBlock) -> Result<(), Fa
             return Err(Fault::Connection(Violation::StreamParity));
         }
         state.last_peer_id = Some(id);
-        state.prioritised.opened(id);
     }
     if !state.peer.no_priorities && block.priority.is_some_and(|priority| priority.depends_on(id)) {
         return Err(Fault::Stream(id, Violation::SelfDependency));
@@ -224,6 +225,7 @@ fn new_stream(
     verdict: Verdict,
     end: bool,
 ) -> Result<(), Fault> {
+    let signal = state.prioritised.opened(id);
     if state.goaway.refuses(id) {
         // RFC 9113 6.8: beyond the last stream of our GOAWAY: ignored, the peer knows.
         state.closed.remember(id, Ending::ByUs);
@@ -256,9 +258,11 @@ fn new_stream(
     if end && expected.unwrap_or(0) != 0 {
         return Err(blame(Violation::ContentLength));
     }
+    let urgency = signal.unwrap_or_else(|| request.field("priority").map_or(urgency::USUAL, urgency::of));
     let stream = state.add_stream(id);
     stream.is_connect = request.is_connect();
     stream.is_head = request.method() == b"HEAD";
+    stream.send.urgency = urgency;
     stream.recv.expected = expected.unwrap_or(ANY_LENGTH);
     stream.recv.state = if end { RecvState::Finished } else { RecvState::Open };
     let key = stream.key;
@@ -381,37 +385,6 @@ fn answer(
         state.settle(key);
     }
     Ok(())
-}
-
-/// PRIORITY is deprecated and changes nothing (RFC 9113 5.3.2), but it costs.
-fn prioritised(state: &mut State, now: Instant, id: StreamId, priority: Priority) -> Result<(), Fault> {
-    state.glitch(now)?;
-    // RFC 9218 2.1: the signals of a peer that has renounced them are ignored, whatever they say.
-    if priority.depends_on(id) && !state.is_idle(id) && !state.peer.no_priorities {
-        return Err(Fault::Stream(id, Violation::SelfDependency));
-    }
-    Ok(())
-}
-
-/// A hint (RFC 9218 7.1) that is not followed; what may be hinted at is judged all the same.
-fn priority_update(state: &mut State, now: Instant, id: StreamId) -> Result<(), Fault> {
-    state.glitch(now)?;
-    if id.initiator() == state.side {
-        // We push nothing: a stream of ours that is not open is an idle push stream.
-        let idle = state.is_idle(id);
-        return if idle { Err(Fault::Connection(Violation::PriorityUpdateOfIdlePush)) } else { Ok(()) };
-    }
-    // Before the peer has acknowledged our SETTINGS it cannot know the limit.
-    if !state.is_idle(id) || !state.settings_acknowledged {
-        return Ok(());
-    }
-    let active = state.streams.active(state.side.peer());
-    let room = (state.config.max_concurrent_streams as usize).saturating_sub(active);
-    if state.prioritised.note(id, room) {
-        Ok(())
-    } else {
-        Err(Fault::Connection(Violation::PriorityUpdateOverLimit))
-    }
 }
 
 fn reset(state: &mut State, now: Instant, id: StreamId, code: ErrorCode) -> Result<(), Fault> {

@@ -28,3 +28,4 @@ mod settings;
 mod simulate;
 mod stats;
 mod tuning;
+mod urgency;
