@@ -46,7 +46,7 @@ settings! {
     /// Whether the priorities of RFC 7540 are ignored, 0 or 1 (RFC 9218 2.1); 0 until set.
     NO_RFC7540_PRIORITIES = 0x9;
     /// Whether the server may open streams, 0 or 1; 0 until set. Of this project and not registered: from the
-    /// range for experiments (RFC 9113 11.1). Means something only to an end that has announced it too.
+    /// range for experiments (RFC 7540 11.3). Means something only to an end that has announced it too.
     SERVER_STREAMS = 0xfb02;
 }
 
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(SettingId::SERVER_STREAMS.judge_extension(2), Err(Malformed::SettingsServerStreams));
         assert_eq!(SettingId::SERVER_STREAMS.judge_extension(1), Ok(()));
         assert_eq!(SettingId(0xfafa).judge_extension(2), Ok(()));
-        // RFC 9113 11.1: 0xf000 to 0xffff is for experiments.
+        // RFC 7540 11.3: 0xf000 to 0xffff is for experiments.
         assert!((0xf000..=0xffff).contains(&SettingId::SERVER_STREAMS.0));
     }
 

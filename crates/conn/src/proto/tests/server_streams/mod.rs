@@ -8,6 +8,7 @@ use super::script::{Script, plain};
 use crate::proto::{Config, Request};
 
 mod agreement;
+mod example;
 mod going_away;
 mod limits;
 mod streams;
