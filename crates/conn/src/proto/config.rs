@@ -49,6 +49,12 @@ pub struct Config {
     pub keepalive_timeout: Duration,
     /// A connection without streams is drained after that long; `None` never. PINGs do not prolong it.
     pub idle_timeout: Option<Duration>,
+    /// A connection of that age is drained, whatever it does: so that load finds new servers and new certificates are
+    /// seen; `None` never. Many connections that were made at once would go at once: whoever makes them may vary it by
+    /// some percent.
+    pub max_age: Option<Duration>,
+    /// Streams that are still open that long after `max_age` are reset with the connection's end.
+    pub max_age_grace: Duration,
     /// For the preface and first SETTINGS of the peer, and for the acknowledgement of ours.
     pub handshake_timeout: Duration,
     /// For a whole header block; not refreshed by its parts.
@@ -85,6 +91,8 @@ impl Default for Config {
             keepalive_interval: Some(Duration::from_secs(10)),
             keepalive_timeout: Duration::from_secs(20),
             idle_timeout: Some(Duration::from_secs(600)),
+            max_age: None,
+            max_age_grace: Duration::from_secs(300),
             handshake_timeout: Duration::from_secs(10),
             header_block_timeout: Duration::from_secs(10),
             enable_connect_protocol: true,

@@ -169,6 +169,7 @@ impl Connection {
                 state.end_if_drained();
             }
             Timer::Drain => self.close(ErrorCode::NO_ERROR),
+            Timer::Age => state.retire(now),
         }
     }
 

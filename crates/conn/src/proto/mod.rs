@@ -11,6 +11,7 @@ mod config;
 mod connect;
 mod connection;
 mod deadlines;
+mod ending;
 mod error;
 mod event;
 mod figures;

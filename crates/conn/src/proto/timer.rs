@@ -19,10 +19,12 @@ pub(super) enum Timer {
     Warning,
     /// A drain has to end.
     Drain,
+    /// The connection has become old.
+    Age,
 }
 
 impl Timer {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Handshake,
         Self::SettingsAck,
         Self::HeaderBlock,
@@ -30,6 +32,7 @@ impl Timer {
         Self::Idle,
         Self::Warning,
         Self::Drain,
+        Self::Age,
     ];
 }
 
@@ -42,6 +45,12 @@ pub(super) struct Timers {
 impl Timers {
     pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
         self.deadlines[timer as usize] = Some(deadline);
+    }
+
+    /// Sets a timer unless it fires before that anyway.
+    pub(super) fn set_earlier(&mut self, timer: Timer, deadline: Instant) {
+        let earlier = self.deadlines[timer as usize].map_or(deadline, |set| set.min(deadline));
+        self.set(timer, earlier);
     }
 
     pub(super) fn stop(&mut self, timer: Timer) {

@@ -8,6 +8,7 @@
 use super::testing::{frames, pair, rng, script, wire, world};
 
 mod abuse;
+mod age;
 mod cut;
 mod deadlines;
 mod flow_receiving;

@@ -51,6 +51,28 @@ fn a_ping_of_ours_reports_its_round_trip() {
 }
 
 #[test]
+fn several_pings_in_flight_have_each_their_own_round_trip_in_any_order_of_answers() {
+    let mut script = Script::client();
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(script.engine.ping().unwrap());
+        script.after(Duration::from_millis(10));
+    }
+    assert_eq!(pings(&mut script), ids);
+    for (answered, rtt) in [(2, 20), (0, 40), (3, 10), (1, 30)] {
+        script.send(pong(ids[answered]));
+        let event = script.pick(|event| match event {
+            Event::Pong { id, rtt } => Some((*id, *rtt)),
+            _ => None,
+        });
+        assert_eq!(event, Some((ids[answered], Duration::from_millis(rtt))));
+    }
+    let stats = script.engine.stats();
+    let ms = |n| Some(Duration::from_millis(n));
+    assert_eq!((stats.shortest_rtt, stats.latest_rtt), (ms(0), ms(30)), "the shortest is that of SETTINGS");
+}
+
+#[test]
 fn a_round_trip_is_measured_from_emission() {
     let mut script = Script::client();
     let id = script.engine.ping().unwrap();
