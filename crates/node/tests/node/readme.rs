@@ -48,8 +48,9 @@ fn the_minute_in_the_readme_works_as_it_is_written() {
 }
 
 #[test]
-fn the_code_in_the_readme_is_the_example_that_is_compiled() {
+fn the_code_in_the_readme_is_the_examples_that_are_compiled() {
     let readme = include_str!("../../../../README.md");
-    let example = include_str!("../../../conn/examples/echo.rs");
-    assert!(blocks(readme, "rust") == [example], "README.md and crates/conn/examples/echo.rs differ");
+    let examples =
+        [include_str!("../../../conn/examples/echo.rs"), include_str!("../../../conn/examples/embed.rs")];
+    assert!(blocks(readme, "rust") == examples, "README.md and crates/conn/examples differ");
 }
