@@ -151,6 +151,13 @@ impl Pair {
                 break;
             }
         }
+        for party in [&mut self.client, &mut self.server] {
+            let Party { engine, out, account, .. } = party;
+            account.run(|| {
+                engine.rest();
+                *out = Transmit::new();
+            });
+        }
     }
 
     fn grow(&mut self, to: usize) {

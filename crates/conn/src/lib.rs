@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod proto;
+mod slots;
 
 pub use hbone_frame::{ErrorCode, Field, Fields, Side, StreamId};
 #[cfg(any(test, fuzzing))]

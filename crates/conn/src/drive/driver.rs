@@ -298,16 +298,26 @@ impl<W: Wire> Driver<W> {
         visit
     }
 
-    /// Lets the wire's buffers go after a silence. Returns when to look again, at the latest.
+    /// Lets buffers go after a silence. Returns when to look again, at the latest.
     fn heed_silence(&mut self, now: Instant, due: Option<Instant>) -> Option<Instant> {
         let Some(last_read) = self.last_read else { return due };
         let silent_at = last_read + SILENCE;
         if silent_at <= now {
-            self.wire.release_buffers();
+            self.rest();
             self.last_read = None;
             return due;
         }
         Some(due.map_or(silent_at, |due| due.min(silent_at)))
+    }
+
+    /// Gives back all memory that is kept to be used again.
+    fn rest(&mut self) {
+        self.wire.release_buffers();
+        self.shared.rest();
+        self.effects.rest();
+        if self.out.is_empty() {
+            self.out = Transmit::new();
+        }
     }
 
     fn last_flight(&mut self, result: ConnectionError) -> Phase {

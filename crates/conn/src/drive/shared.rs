@@ -11,12 +11,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use slab::Slab;
 use tokio::sync::{Notify, oneshot};
 
 use super::park::Parking;
 use super::peer::Peer;
 use crate::proto::{Connection, ConnectionError, Event, Request, Response, StreamError, StreamKey};
+use crate::slots::Slots;
 use hbone_frame::ErrorCode;
 
 /// The state that all owners of a connection share.
@@ -30,10 +30,10 @@ pub(super) struct Shared {
 /// What the lock guards.
 pub(super) struct State {
     pub(super) conn: Connection,
-    /// By `StreamKey::index`.
-    slots: Vec<Slot>,
+    /// By `StreamKey::index`: the streams that have owners.
+    slots: Slots<Slot>,
     /// Responses that were not taken yet: few, and their room is used again.
-    responses: Slab<Response>,
+    responses: Slots<Response>,
     pub(super) driver: DriverState,
     pub(super) incoming: VecDeque<(StreamKey, Request)>,
     pub(super) acceptor: Option<Waker>,
@@ -107,7 +107,7 @@ struct Slot {
     flight: u32,
 }
 
-const _: () = assert!(size_of::<Slot>() <= 48);
+const _: () = assert!(size_of::<Option<Slot>>() <= 48);
 
 /// What to do once the lock is released.
 #[derive(Default)]
@@ -146,6 +146,13 @@ impl Effects {
         }
     }
 
+    /// Gives back the lists' memory.
+    pub(super) fn rest(&mut self) {
+        self.wakers.shrink_to_fit();
+        self.pongs.shrink_to_fit();
+        self.unanswered.shrink_to_fit();
+    }
+
     /// Carries everything out; the lists keep their memory for the next time.
     pub(super) fn run(&mut self, shared: &Shared) {
         for waker in self.wakers.drain(..) {
@@ -172,8 +179,8 @@ impl Shared {
     pub(super) fn new(conn: Connection, peer: Peer, owners: usize) -> Self {
         let state = State {
             conn,
-            slots: Vec::new(),
-            responses: Slab::new(),
+            slots: Slots::default(),
+            responses: Slots::default(),
             driver: DriverState::new(),
             incoming: VecDeque::new(),
             acceptor: None,
@@ -219,6 +226,11 @@ impl Shared {
         self.state.lock().driver.parking.blocks();
     }
 
+    /// After a silence: gives back the memory that is kept to be used again.
+    pub(super) fn rest(&self) {
+        self.state.lock().rest();
+    }
+
     /// A look at the state that changes nothing.
     pub(super) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.state.lock())
@@ -242,13 +254,11 @@ impl State {
 
     fn dispatch(&mut self, event: Event, effects: &mut Effects) {
         match event {
-            Event::Readable(key) => effects.wake(self.slot(key).reader.take()),
-            Event::Writable(key) => effects.wake(self.slot(key).writer.take()),
+            Event::Readable(key) => effects.wake(self.slot(key).and_then(|slot| slot.reader.take())),
+            Event::Writable(key) => effects.wake(self.slot(key).and_then(|slot| slot.writer.take())),
             Event::Response { key, response, .. } => {
-                if self.slot(key).owners > 0 {
-                    self.keep_response(key, response);
-                    effects.wake(self.slot(key).reader.take());
-                }
+                self.keep_response(key, response);
+                effects.wake(self.slot(key).and_then(|slot| slot.reader.take()));
             }
             Event::Incoming { key, request, .. } => {
                 if self.accepting {
@@ -287,7 +297,7 @@ impl State {
     fn close(&mut self, error: ConnectionError, effects: &mut Effects) {
         self.closed = Some(error);
         effects.changed = true;
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut() {
             effects.wake(slot.reader.take());
             effects.wake(slot.writer.take());
         }
@@ -313,22 +323,25 @@ impl State {
 
     /// A stream gets its first owner.
     pub(super) fn adopt(&mut self, key: StreamKey) {
-        *self.slot(key) = Slot { owners: 1, ..Slot::default() };
+        self.slots.put(key.index(), Slot { owners: 1, ..Slot::default() });
         self.owners += 1;
     }
 
     /// A stream is split: both halves own it.
     pub(super) fn share(&mut self, key: StreamKey) {
-        self.slot(key).owners += 1;
-        self.owners += 1;
+        if let Some(slot) = self.slot(key) {
+            slot.owners += 1;
+            self.owners += 1;
+        }
     }
 
     /// An owner of a stream goes; with the last one, the stream.
     pub(super) fn disown(&mut self, key: StreamKey, effects: &mut Effects) {
-        let slot = self.slot(key);
+        let Some(slot) = self.slot(key) else { return };
         slot.owners -= 1;
-        if slot.owners == 0 {
-            let gone = std::mem::take(slot);
+        if slot.owners == 0
+            && let Some(gone) = self.slots.remove(key.index())
+        {
             effects.retire(gone.reader);
             effects.retire(gone.writer);
             self.pick_response(gone.response);
@@ -347,12 +360,16 @@ impl State {
 
     /// The task of `cx` will be woken when the stream has something to read, or has failed.
     pub(super) fn await_readable(&mut self, key: StreamKey, cx: &Context<'_>, effects: &mut Effects) {
-        effects.register(&mut self.slot(key).reader, cx);
+        if let Some(slot) = self.slot(key) {
+            effects.register(&mut slot.reader, cx);
+        }
     }
 
     /// The task of `cx` will be woken when the stream takes octets again, or has failed.
     pub(super) fn await_writable(&mut self, key: StreamKey, cx: &Context<'_>, effects: &mut Effects) {
-        effects.register(&mut self.slot(key).writer, cx);
+        if let Some(slot) = self.slot(key) {
+            effects.register(&mut slot.writer, cx);
+        }
     }
 
     /// Waits until everything that the stream has queued is written, END_STREAM included if it is finished.
@@ -367,7 +384,7 @@ impl State {
         }
         let left = self.conn.is_flushed(key);
         let (flight, wire) = (self.driver.flight, self.driver.wire);
-        let slot = self.slot(key);
+        let Some(slot) = self.slot(key) else { return Poll::Ready(Ok(())) };
         if !left {
             slot.flight = 0;
             effects.register(&mut slot.writer, cx);
@@ -393,7 +410,9 @@ impl State {
 
     /// The stream has queued something: what was known of its last flight no longer holds.
     pub(super) fn queued(&mut self, key: StreamKey) {
-        self.slot(key).flight = 0;
+        if let Some(slot) = self.slot(key) {
+            slot.flight = 0;
+        }
     }
 
     /// The wire has taken everything that was committed.
@@ -414,19 +433,21 @@ impl State {
 
     fn wake_flushing(&mut self, effects: &mut Effects) {
         while let Some(key) = self.driver.flushing.pop() {
-            effects.wake(self.slot(key).writer.take());
+            effects.wake(self.slot(key).and_then(|slot| slot.writer.take()));
         }
     }
 
     /// The final response, once. `Ok(None)` while it is to come.
     pub(super) fn take_response(&mut self, key: StreamKey) -> Result<Option<Response>, StreamError> {
-        let slot = self.slot(key);
-        if slot.answered {
-            return Err(StreamError::Finished);
-        }
-        let place = slot.response.take();
+        let place = match self.slot(key) {
+            Some(slot) if !slot.answered => {
+                let place = slot.response.take();
+                slot.answered = place.is_some();
+                place
+            }
+            Some(_) | None => return Err(StreamError::Finished),
+        };
         if let Some(response) = self.pick_response(place) {
-            self.slot(key).answered = true;
             return Ok(Some(response));
         }
         match self.conn.stream_error(key) {
@@ -435,21 +456,32 @@ impl State {
         }
     }
 
+    /// Keeps the response of a stream that has an owner.
     fn keep_response(&mut self, key: StreamKey, response: Response) {
-        let place = u32::try_from(self.responses.insert(response) + 1).ok().and_then(NonZeroU32::new);
-        let before = std::mem::replace(&mut self.slot(key).response, place);
+        let Self { slots, responses, .. } = self;
+        let Some(slot) = slots.get_mut(key.index()) else { return };
+        let place = u32::try_from(responses.insert(response) + 1).ok().and_then(NonZeroU32::new);
+        let before = std::mem::replace(&mut slot.response, place);
         self.pick_response(before);
     }
 
     fn pick_response(&mut self, place: Option<NonZeroU32>) -> Option<Response> {
-        self.responses.try_remove(place?.get() as usize - 1)
+        self.responses.remove(place?.get() as usize - 1)
     }
 
-    fn slot(&mut self, key: StreamKey) -> &mut Slot {
-        let index = key.index();
-        if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, Slot::default);
-        }
-        &mut self.slots[index]
+    /// What a stream with an owner waits for.
+    fn slot(&mut self, key: StreamKey) -> Option<&mut Slot> {
+        self.slots.get_mut(key.index())
+    }
+
+    /// After a silence: gives back what is kept to be used again.
+    fn rest(&mut self) {
+        self.conn.rest();
+        self.slots.rest();
+        self.responses.rest();
+        self.incoming.shrink_to_fit();
+        self.openers.shrink_to_fit();
+        self.pings.shrink_to_fit();
+        self.driver.flushing.shrink_to_fit();
     }
 }

@@ -21,8 +21,8 @@ use super::notes::Note;
 use super::queue::OWN;
 use super::recv;
 use super::send;
-use super::state::{Control, Fault, HeadOut, State};
-use super::streams::{Failure, Stream, StreamKey};
+use super::state::{Control, Fault, HeadOut, State, relax};
+use super::streams::{Failure, Parting, Stream, StreamKey};
 use super::timer::Timer;
 use super::transmit::Transmit;
 use super::urgency;
@@ -298,7 +298,7 @@ impl Connection {
         match self.state.streams.get_mut(key) {
             Some(stream) if matches!(stream.send.state, SendState::Open | SendState::Head) => {
                 self.state.stats.queued += data.len();
-                stream.send.queue.push(data, OWN);
+                stream.send.queue.push(&mut self.state.chunks, data, OWN);
                 self.state.enlist(key);
                 Ok(())
             }
@@ -313,7 +313,7 @@ impl Connection {
     pub fn write_slice(&mut self, key: StreamKey, data: &[u8]) -> Result<usize, StreamError> {
         let taken = self.capacity(key)?.min(data.len());
         if let Some(stream) = self.state.streams.get_mut(key) {
-            stream.send.queue.push_slice(&data[..taken]);
+            stream.send.queue.push_slice(&mut self.state.chunks, &data[..taken]);
             self.state.stats.queued += taken;
             self.state.enlist(key);
         }
@@ -344,7 +344,7 @@ impl Connection {
         let target = self.state.path.window();
         let room = self.state.config.max_window_growth.saturating_sub(self.state.window_growth);
         let Some(stream) = self.state.streams.get_mut(key) else { return Err(self.state.failure(key)) };
-        if let Some(data) = stream.recv.queue.pop(max) {
+        if let Some(data) = stream.recv.queue.pop(&mut self.state.chunks, max) {
             stream.recv.window.release(data.len() as u32);
             self.state.stats.unread -= data.len();
             if stream.recv.state == RecvState::Open {
@@ -376,6 +376,12 @@ impl Connection {
         flushed
     }
 
+    /// Nothing has arrived for a while: gives back memory that is kept to be used again, and copies what readers
+    /// have left in slices of inputs, so that those are pinned no longer. Takes time and changes nothing else.
+    pub fn rest(&mut self) {
+        self.state.rest();
+    }
+
     /// The stream's failure, if it has failed.
     pub fn stream_error(&self, key: StreamKey) -> Option<StreamError> {
         let stream = self.state.streams.get(key)?;
@@ -385,7 +391,7 @@ impl Connection {
     /// Ends both directions at once: what is queued is dropped, the peer is told `code`.
     pub fn reset(&mut self, key: StreamKey, code: ErrorCode) {
         if let Some(stream) = self.state.streams.get_mut(key) {
-            let dropped = stream.recv.queue.clear();
+            let dropped = stream.recv.queue.clear(&mut self.state.chunks);
             self.state.stats.unread -= dropped;
             if dropped > 0 && stream.recv.state == RecvState::Finished {
                 // What came whole is no longer delivered whole: the reader must not find an end.
@@ -404,7 +410,7 @@ impl Connection {
         stream.released = true;
         stream.send.wants_room = false;
         stream.recv.wants_data = false;
-        let unread = stream.recv.queue.clear();
+        let unread = stream.recv.queue.clear(&mut self.state.chunks);
         self.state.stats.unread -= unread;
         stream.recv.window.release(unread as u32);
         if stream.recv.joins_credit() {
@@ -413,8 +419,7 @@ impl Connection {
         let answered = key.id().initiator() != self.state.side && !stream.is_connect;
         match stream.send.state {
             SendState::Finishing if !stream.recv.is_over() => {
-                let code = if answered { ErrorCode::NO_ERROR } else { ErrorCode::CANCEL };
-                stream.reset_after = Some(code);
+                stream.reset_after = Some(if answered { Parting::Answered } else { Parting::Cut });
             }
             SendState::Finishing | SendState::Failed => {}
             SendState::Finished if stream.recv.is_over() => {}
@@ -495,6 +500,9 @@ impl Connection {
     /// What the application may want to know, in order.
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.state.events.pop_front();
+        if event.is_none() {
+            relax(&mut self.state.events);
+        }
         if event.is_none() && self.state.streams.active_in_all() == 0 {
             self.state.give_back();
         }

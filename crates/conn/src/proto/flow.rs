@@ -24,31 +24,31 @@ pub(super) struct Overflow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Increment(pub(super) u32);
 
-/// What this end may send, as an offset to the peer's initial window size.
+/// What this end may send, as an offset to the peer's initial window size. The offset lies within 2^31-1 of 0:
+/// nothing is spent beyond the initial size and what was added, and nothing added beyond 2^31-1.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SendWindow {
-    offset: i64,
+    offset: i32,
 }
 
 impl SendWindow {
     /// Octets that may be sent now; negative after a shrunken initial window (RFC 9113 6.9.2).
     pub(super) const fn available(self, initial: u32) -> i64 {
-        initial as i64 + self.offset
+        initial as i64 + self.offset as i64
     }
 
     /// Spends `n` octets that a DATA frame carries.
     pub(super) const fn spend(&mut self, n: usize) {
-        self.offset -= n as i64;
+        self.offset -= n as i32;
     }
 
     /// Takes a WINDOW_UPDATE.
     pub(super) fn add(&mut self, initial: u32, increment: u32) -> Result<(), Overflow> {
-        let offset = self.offset + i64::from(increment);
         // RFC 9113 6.9.1: a sender MUST NOT allow a flow-control window to exceed 2^31-1 octets.
-        if i64::from(initial) + offset > i64::from(MAX_WINDOW) {
+        if self.available(initial) + i64::from(increment) > i64::from(MAX_WINDOW) {
             return Err(Overflow);
         }
-        self.offset = offset;
+        self.offset = i32::try_from(i64::from(self.offset) + i64::from(increment)).map_err(|_| Overflow)?;
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! queue and its window. It does not know its stream's identifier and emits nothing.
 
 use super::flow::{ReceiveWindow, SendWindow};
-use super::queue::ByteQueue;
+use super::queue::{ByteQueue, Chunks};
 use super::urgency;
 
 /// Where the sending direction stands.
@@ -115,9 +115,9 @@ impl SendHalf {
 
     /// Drops what is queued; returns how many octets that were.
     #[must_use = "the connection counts them"]
-    pub(super) fn fail(&mut self) -> usize {
+    pub(super) fn fail(&mut self, chunks: &mut Chunks) -> usize {
         self.state = SendState::Failed;
-        self.queue.clear()
+        self.queue.clear(chunks)
     }
 }
 
@@ -201,8 +201,8 @@ impl RecvHalf {
 
     /// Drops what is unread; returns how many octets that were.
     #[must_use = "the connection counts them"]
-    pub(super) fn fail(&mut self) -> usize {
+    pub(super) fn fail(&mut self, chunks: &mut Chunks) -> usize {
         self.state = RecvState::Failed;
-        self.queue.clear()
+        self.queue.clear(chunks)
     }
 }

@@ -17,9 +17,9 @@ impl State {
         self.check_roles();
         self.check_notes();
         for stream in self.streams.iter() {
-            check_queues(stream);
             check_windows(stream);
         }
+        self.check_queues();
         if self.is_open() {
             self.check_places();
             self.check_credit();
@@ -46,6 +46,19 @@ impl State {
                 && (!credit || stream.send.sendable(self.peer.initial_window) == 0);
             assert!(starved || !stream.send.head_sent, "{key:?} waits although it may send");
         }
+    }
+
+    /// Every chunk of the table is in one queue, and every octet of a queue in one chunk.
+    fn check_queues(&self) {
+        let mut count = 0;
+        for stream in self.streams.iter() {
+            for queue in [&stream.send.queue, &stream.recv.queue] {
+                let (octets, chunks) = queue.recount(&self.chunks);
+                assert_eq!(queue.len(), octets, "a queue of {:?}", stream.key);
+                count += chunks;
+            }
+        }
+        assert_eq!(self.chunks.count(), count, "chunks that no queue holds");
     }
 
     fn check_counters(&self) {
@@ -161,11 +174,6 @@ impl State {
             assert_eq!(self.open_slots(), 0, "an opener waits for a slot that is free");
         }
     }
-}
-
-fn check_queues(stream: &Stream) {
-    assert_eq!(stream.send.queue.len(), stream.send.queue.recount());
-    assert_eq!(stream.recv.queue.len(), stream.recv.queue.recount());
 }
 
 fn check_windows(stream: &Stream) {

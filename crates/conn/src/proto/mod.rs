@@ -20,6 +20,7 @@ mod flow;
 pub mod fuzzing;
 mod goaway;
 mod half;
+mod ids;
 #[cfg(any(test, fuzzing))]
 mod invariants;
 mod keepalive;

@@ -1,17 +1,16 @@
 //! Octets waiting in one direction of a stream: large pieces as they came, small ones gathered.
 //!
 //! Memory follows octets and not frames: pieces smaller than [`SMALL`] are copied into the queue's tail chunk,
-//! so that a thousand 1-octet pieces neither pin a thousand read buffers nor cost a thousand heads. A queue of
-//! one chunk allocates nothing of its own.
-
-use std::collections::VecDeque;
+//! so that a thousand 1-octet pieces neither pin a thousand read buffers nor cost a thousand heads. The chunks
+//! of all queues of a connection lie in one table ([`Chunks`]), so that an empty queue costs 16 octets and one
+//! that fills and empties allocates nothing of its own. A queue that goes is cleared first.
 
 use bytes::{Bytes, BytesMut};
 
+use crate::slots::Slots;
+
 /// Pieces below this size are copied, larger ones shared.
 const SMALL: usize = 2048;
-/// Room for chunks that an empty queue keeps.
-const KEPT: usize = 16;
 /// The room of a tail chunk, at the least.
 const TAIL: usize = 4096;
 
@@ -24,13 +23,49 @@ enum Chunk {
 /// The number of an input that is no read buffer: what the application hands over.
 pub(super) const OWN: u32 = 0;
 
-/// A first-in-first-out queue of octets.
+/// Stands for no chunk.
+const NONE: u32 = u32::MAX;
+
+/// A chunk, and the number of the one behind it in its queue.
+struct Link {
+    chunk: Chunk,
+    next: u32,
+}
+
+/// The chunks of all queues of a connection.
 #[derive(Default)]
-#[expect(clippy::box_collection, reason = "24 octets less in every stream, which has two queues")]
+pub(super) struct Chunks {
+    links: Slots<Link>,
+}
+
+impl Chunks {
+    /// Gives up what is kept for use again.
+    pub(super) fn rest(&mut self) {
+        self.links.rest();
+    }
+
+    /// Chunks of all queues together.
+    #[cfg(any(test, fuzzing))]
+    pub(super) const fn count(&self) -> usize {
+        self.links.len()
+    }
+
+    fn at(&mut self, number: u32) -> Option<&mut Link> {
+        self.links.get_mut(number as usize)
+    }
+}
+
+/// A first-in-first-out queue of octets: a list in the table that every call is given.
 pub(super) struct ByteQueue {
-    front: Option<Chunk>,
-    rest: Option<Box<VecDeque<Chunk>>>,
     len: usize,
+    first: u32,
+    last: u32,
+}
+
+impl Default for ByteQueue {
+    fn default() -> Self {
+        Self { len: 0, first: NONE, last: NONE }
+    }
 }
 
 impl ByteQueue {
@@ -44,26 +79,30 @@ impl ByteQueue {
 
     /// Appends a piece of the input `batch`: shared when it is large, or when its input is pinned here anyway;
     /// copied when it is small. `true`: shared.
-    pub(super) fn push(&mut self, data: Bytes, batch: u32) -> bool {
+    pub(super) fn push(&mut self, chunks: &mut Chunks, data: Bytes, batch: u32) -> bool {
         // An empty chunk would be read as no octets, which is how an end looks to many.
         if data.is_empty() {
             return false;
         }
-        let pinned = matches!(self.tail(), Some(Chunk::Shared(_, last)) if *last == batch && batch != OWN);
-        if data.len() < SMALL && !pinned {
-            self.push_slice(&data);
-            return false;
+        if data.len() < SMALL {
+            let pinned =
+                batch != OWN && matches!(self.tail(chunks), Some(Chunk::Shared(_, last)) if *last == batch);
+            if !pinned {
+                self.push_slice(chunks, &data);
+                return false;
+            }
         }
         self.len += data.len();
-        self.push_chunk(Chunk::Shared(data, batch));
+        self.push_chunk(chunks, Chunk::Shared(data, batch));
         true
     }
 
     /// Copies what was shared of inputs before `batch` (numbers wrap). `true`: slices of later ones remain.
-    pub(super) fn copy_older(&mut self, batch: u32) -> bool {
+    pub(super) fn copy_older(&self, chunks: &mut Chunks, batch: u32) -> bool {
         let mut remain = false;
-        let rest = self.rest.iter_mut().flat_map(|rest| rest.iter_mut());
-        for chunk in self.front.iter_mut().chain(rest) {
+        let mut at = self.first;
+        while let Some(Link { chunk, next }) = chunks.at(at) {
+            at = *next;
             let Chunk::Shared(data, input) = chunk else { continue };
             if input.wrapping_sub(batch) < u32::MAX / 2 {
                 remain = true;
@@ -75,76 +114,89 @@ impl ByteQueue {
     }
 
     /// Appends a copy.
-    pub(super) fn push_slice(&mut self, data: &[u8]) {
+    pub(super) fn push_slice(&mut self, chunks: &mut Chunks, data: &[u8]) {
         if data.is_empty() {
             return;
         }
         self.len += data.len();
-        if let Some(Chunk::Gathering(tail)) = self.tail()
+        if let Some(Chunk::Gathering(tail)) = self.tail(chunks)
             && (tail.capacity() - tail.len() >= data.len() || tail.len() < TAIL / 2)
         {
             tail.extend_from_slice(data);
             return;
         }
         // Exactly what a lone message needs; room to gather once pieces pile up.
-        let room = if self.front.is_none() || data.len() >= TAIL { data.len() } else { TAIL };
+        let room = if self.first == NONE || data.len() >= TAIL { data.len() } else { TAIL };
         let mut tail = BytesMut::with_capacity(room);
         tail.extend_from_slice(data);
-        self.push_chunk(Chunk::Gathering(tail));
+        self.push_chunk(chunks, Chunk::Gathering(tail));
     }
 
     /// Takes at most `max` octets of the first chunk.
-    pub(super) fn pop(&mut self, max: usize) -> Option<Bytes> {
+    pub(super) fn pop(&mut self, chunks: &mut Chunks, max: usize) -> Option<Bytes> {
         if max == 0 {
             return None;
         }
-        let (data, rest) = match self.front.take()? {
-            Chunk::Shared(mut chunk, batch) if chunk.len() > max => {
-                (chunk.split_to(max), Some(Chunk::Shared(chunk, batch)))
-            }
-            Chunk::Gathering(mut chunk) if chunk.len() > max => {
-                (chunk.split_to(max).freeze(), Some(Chunk::Gathering(chunk)))
-            }
-            Chunk::Shared(chunk, _) => (chunk, None),
-            Chunk::Gathering(chunk) => (chunk.freeze(), None),
+        let part = match &mut chunks.at(self.first)?.chunk {
+            Chunk::Shared(chunk, _) if chunk.len() > max => Some(chunk.split_to(max)),
+            Chunk::Gathering(chunk) if chunk.len() > max => Some(chunk.split_to(max).freeze()),
+            Chunk::Shared(..) | Chunk::Gathering(_) => None,
         };
-        self.front = rest.or_else(|| self.rest.as_mut().and_then(|chunks| chunks.pop_front()));
+        let data = match part {
+            Some(part) => part,
+            None => match self.pop_chunk(chunks)? {
+                Chunk::Shared(chunk, _) => chunk,
+                Chunk::Gathering(chunk) => chunk.freeze(),
+            },
+        };
         self.len -= data.len();
-        if self.front.is_none() && self.rest.as_ref().is_some_and(|rest| rest.capacity() > KEPT) {
-            self.rest = None;
-        }
         Some(data)
     }
 
     /// Forgets everything; returns how many octets that were.
-    pub(super) fn clear(&mut self) -> usize {
-        std::mem::take(self).len
+    pub(super) fn clear(&mut self, chunks: &mut Chunks) -> usize {
+        while self.pop_chunk(chunks).is_some() {}
+        std::mem::take(&mut self.len)
     }
 
-    /// The sum of all chunks, which `len` must be.
+    /// The octets in all its chunks, which `len` must be, and the number of chunks.
     #[cfg(any(test, fuzzing))]
-    pub(super) fn recount(&self) -> usize {
-        let size = |chunk: &Chunk| match chunk {
-            Chunk::Shared(chunk, _) => chunk.len(),
-            Chunk::Gathering(chunk) => chunk.len(),
-        };
-        let rest = self.rest.iter().flat_map(|rest| rest.iter());
-        self.front.iter().chain(rest).map(size).sum()
+    pub(super) fn recount(&self, chunks: &Chunks) -> (usize, usize) {
+        let (mut octets, mut count) = (0, 0);
+        let mut at = self.first;
+        while let Some(Link { chunk, next }) = chunks.links.get(at as usize) {
+            octets += match chunk {
+                Chunk::Shared(chunk, _) => chunk.len(),
+                Chunk::Gathering(chunk) => chunk.len(),
+            };
+            count += 1;
+            assert!(*next != NONE || at == self.last, "the last chunk is another");
+            at = *next;
+        }
+        (octets, count)
     }
 
-    fn tail(&mut self) -> Option<&mut Chunk> {
-        match &mut self.rest {
-            Some(rest) if !rest.is_empty() => rest.back_mut(),
-            Some(_) | None => self.front.as_mut(),
-        }
+    fn tail<'a>(&self, chunks: &'a mut Chunks) -> Option<&'a mut Chunk> {
+        Some(&mut chunks.at(self.last)?.chunk)
     }
 
-    fn push_chunk(&mut self, chunk: Chunk) {
-        if self.front.is_none() {
-            self.front = Some(chunk);
-        } else {
-            self.rest.get_or_insert_default().push_back(chunk);
+    fn push_chunk(&mut self, chunks: &mut Chunks, chunk: Chunk) {
+        // Far fewer than 2^32: every one holds octets of a window or of an application's writes.
+        let number = chunks.links.insert(Link { chunk, next: NONE }) as u32;
+        match chunks.at(self.last) {
+            Some(last) => last.next = number,
+            None => self.first = number,
         }
+        self.last = number;
+    }
+
+    fn pop_chunk(&mut self, chunks: &mut Chunks) -> Option<Chunk> {
+        let Link { chunk, next } = chunks.links.remove(self.first as usize)?;
+        self.first = next;
+        if next == NONE {
+            self.last = NONE;
+        }
+        Some(chunk)
     }
 }
 
@@ -152,22 +204,22 @@ impl ByteQueue {
 mod tests {
     use super::*;
 
-    fn drain(queue: &mut ByteQueue, max: usize) -> Vec<u8> {
-        std::iter::from_fn(|| queue.pop(max)).flatten().collect()
+    fn drain(queue: &mut ByteQueue, chunks: &mut Chunks, max: usize) -> Vec<u8> {
+        std::iter::from_fn(|| queue.pop(chunks, max)).flatten().collect()
     }
 
     #[test]
     fn octets_leave_in_the_order_they_came_however_they_are_cut() {
         for max in [1, 3, 1000, 5000, usize::MAX] {
-            let mut queue = ByteQueue::default();
+            let (mut queue, mut chunks) = (ByteQueue::default(), Chunks::default());
             let mut sent = Vec::new();
             for (i, size) in [1, 5000, 2, 3, 2048, 2047, 1, 9000, 0, 4].into_iter().enumerate() {
                 let piece = vec![i as u8; size];
                 sent.extend_from_slice(&piece);
-                queue.push(piece.into(), i as u32);
+                queue.push(&mut chunks, piece.into(), i as u32);
             }
             assert_eq!(queue.len(), sent.len());
-            assert_eq!(drain(&mut queue, max), sent);
+            assert_eq!(drain(&mut queue, &mut chunks, max), sent);
             assert!(queue.is_empty());
         }
     }
@@ -175,11 +227,11 @@ mod tests {
     #[test]
     fn large_pieces_and_their_rests_are_shared_and_other_small_ones_copied() {
         let buffer = Bytes::from(vec![7; 100_000]);
-        let mut queue = ByteQueue::default();
+        let (mut queue, mut chunks) = (ByteQueue::default(), Chunks::default());
         for piece in [(10..5000, 1), (5000..5010, 1), (5010..5020, 2)] {
-            queue.push(buffer.slice(piece.0), piece.1);
+            queue.push(&mut chunks, buffer.slice(piece.0), piece.1);
         }
-        let mut pop = || queue.pop(usize::MAX).unwrap();
+        let mut pop = || queue.pop(&mut chunks, usize::MAX).unwrap();
         assert_eq!(pop().as_ptr(), buffer[10..].as_ptr());
         assert_eq!(pop().as_ptr(), buffer[5000..].as_ptr());
         let copied = pop();
@@ -189,20 +241,43 @@ mod tests {
 
     #[test]
     fn nothing_is_no_chunk_behind_a_shared_one_either() {
-        let mut queue = ByteQueue::default();
-        queue.push(vec![7; 5000].into(), 3);
-        assert!(!queue.push(Bytes::new(), 3));
-        assert_eq!(queue.pop(usize::MAX).unwrap().len(), 5000);
-        assert!(queue.pop(usize::MAX).is_none());
+        let (mut queue, mut chunks) = (ByteQueue::default(), Chunks::default());
+        queue.push(&mut chunks, vec![7; 5000].into(), 3);
+        assert!(!queue.push(&mut chunks, Bytes::new(), 3));
+        assert_eq!(queue.pop(&mut chunks, usize::MAX).unwrap().len(), 5000);
+        assert!(queue.pop(&mut chunks, usize::MAX).is_none());
     }
 
     #[test]
     fn many_tiny_pieces_share_few_chunks() {
-        let mut queue = ByteQueue::default();
+        let (mut queue, mut chunks) = (ByteQueue::default(), Chunks::default());
         for i in 0..10_000_u32 {
-            queue.push_slice(&[i as u8]);
+            queue.push_slice(&mut chunks, &[i as u8]);
         }
-        let chunks = std::iter::from_fn(|| queue.pop(usize::MAX)).count();
+        let chunks = std::iter::from_fn(|| queue.pop(&mut chunks, usize::MAX)).count();
         assert!(chunks <= 4, "{chunks} chunks for 10 000 octets");
+    }
+
+    #[test]
+    fn queues_share_one_table_and_leave_it_empty() {
+        let mut chunks = Chunks::default();
+        let mut queues: Vec<_> = (0..50).map(|_| ByteQueue::default()).collect();
+        for round in 0..5_u8 {
+            for (i, queue) in queues.iter_mut().enumerate() {
+                queue.push(&mut chunks, vec![i as u8 ^ round; 3000].into(), 1 + u32::from(round));
+            }
+        }
+        assert_eq!(chunks.count(), 250);
+        assert!(queues[7].copy_older(&mut chunks, 3));
+        for (i, queue) in queues.iter_mut().enumerate() {
+            if i % 2 == 0 {
+                assert_eq!(queue.clear(&mut chunks), 15_000);
+            } else {
+                let expected: Vec<u8> = (0..5).flat_map(|round| [i as u8 ^ round; 3000]).collect();
+                assert_eq!(drain(queue, &mut chunks, 1000), expected);
+            }
+            assert!(queue.is_empty());
+        }
+        assert_eq!(chunks.count(), 0);
     }
 }

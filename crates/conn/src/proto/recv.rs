@@ -21,6 +21,7 @@ use super::half::{ANY_LENGTH, RecvState};
 use super::keepalive::Purpose;
 use super::notes::{Direction, Note};
 use super::priority;
+use super::queue::Chunks;
 use super::settings::{self, Change};
 use super::state::{Control, Fault, State};
 use super::streams::{Failure, Stream, StreamKey};
@@ -104,7 +105,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
     let empty = piece.data.is_empty();
     let held = stream.recv.holds_slices;
     let before = stream.recv.queue.len();
-    let taken = stream_data(stream, piece, state.batch);
+    let taken = stream_data(stream, &mut state.chunks, piece, state.batch);
     state.stats.unread += stream.recv.queue.len() - before;
     let ended = taken.map_err(|violation| Fault::Stream(id, violation))?;
     if stream.recv.holds_slices && !held {
@@ -128,7 +129,12 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
 }
 
 /// A piece for a stream that is not closed. `true` when the peer's direction has ended with it.
-fn stream_data(stream: &mut Stream, piece: DataPiece, batch: u32) -> Result<bool, Violation> {
+fn stream_data(
+    stream: &mut Stream,
+    chunks: &mut Chunks,
+    piece: DataPiece,
+    batch: u32,
+) -> Result<bool, Violation> {
     match stream.recv.state {
         RecvState::Open => {}
         RecvState::Head => return Err(Violation::DataBeforeHead),
@@ -144,7 +150,7 @@ fn stream_data(stream: &mut Stream, piece: DataPiece, batch: u32) -> Result<bool
         // Nobody reads it: dropped and credited, else two ends that wait only to finish would wait for ever.
         stream.recv.window.release(piece.data.len() as u32);
     } else {
-        stream.recv.holds_slices |= stream.recv.queue.push(piece.data, batch);
+        stream.recv.holds_slices |= stream.recv.queue.push(chunks, piece.data, batch);
     }
     if !piece.end_stream {
         return Ok(false);

@@ -14,9 +14,10 @@ use super::flow::Increment;
 use super::half::{Place, RecvState, SendState};
 use super::keepalive::Purpose;
 use super::notes::{Direction, Note};
+use super::queue::Chunks;
 use super::settings;
-use super::state::{Control, HeadOut, Phase, State};
-use super::streams::{Failure, Stream, StreamKey};
+use super::state::{Control, HeadOut, Phase, State, relax};
+use super::streams::{Failure, Parting, Stream, StreamKey};
 use super::timer::Timer;
 use super::transmit::Transmit;
 
@@ -150,6 +151,7 @@ fn heads(state: &mut State, out: &mut Transmit) {
             state.enlist(key);
         }
     }
+    relax(&mut state.heads);
 }
 
 fn head(state: &mut State, id: StreamId, fields: &Fields, end: bool, out: &mut Transmit) {
@@ -180,7 +182,8 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
         let turn = if alone { room } else { state.config.quantum.min(room) };
         let turn = turn.min(usize::try_from(credit).unwrap_or(0));
         let initial = state.peer.initial_window;
-        let (sent, frames) = stream_data(stream, turn, initial, state.peer.max_frame_size, out);
+        let (sent, frames) =
+            stream_data(stream, &mut state.chunks, turn, initial, state.peer.max_frame_size, out);
         state.send_window.spend(sent);
         if sent > 0 {
             state.notes.octets(key.id(), Direction::Sent);
@@ -202,6 +205,7 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
 /// One stream's turn: at most `turn` octets in frames of the peer's size. Returns octets and frames.
 fn stream_data(
     stream: &mut Stream,
+    chunks: &mut Chunks,
     turn: usize,
     initial: u32,
     max_frame_size: u32,
@@ -219,7 +223,7 @@ fn stream_data(
         encode::data_head(id, length as u32, end, out.scratch());
         out.commit();
         let mut missing = length;
-        while let Some(piece) = stream.send.queue.pop(missing) {
+        while let Some(piece) = stream.send.queue.pop(chunks, missing) {
             missing -= piece.len();
             out.payload(piece);
         }
@@ -264,7 +268,7 @@ fn after_turn(state: &mut State, now: Instant, key: StreamKey, initial: u32) {
 fn after_end(state: &mut State, key: StreamKey) {
     state.notes.note(Note::Finished { stream: key.id(), direction: Direction::Sent });
     let unwanted = state.streams.get(key).and_then(|stream| stream.reset_after);
-    if let Some(code) = unwanted {
+    if let Some(code) = unwanted.map(Parting::code) {
         state.reset(key, code, Failure::Cancelled(code));
     }
     state.settle(key);

@@ -22,6 +22,7 @@ use super::half::{Bounds, Place, RecvState, SendState};
 use super::keepalive::{Path, Pings, Purpose};
 use super::notes::{Note, Notes};
 use super::prioritised::Prioritised;
+use super::queue::Chunks;
 use super::schedule::Schedule;
 use super::settings::{self, PeerSettings};
 use super::stalls::StallClock;
@@ -36,6 +37,16 @@ const BATCHES_SHARED: u32 = 8;
 const ROOM_KEPT: usize = 16;
 /// Octets of scratch that it keeps for header blocks.
 const BLOCK_KEPT: usize = 1024;
+
+/// Entries for which an empty list keeps room while there are streams.
+const CROWD: usize = 512;
+
+/// Lets the room go that a crowd has left behind in an empty list.
+pub(super) fn relax<T>(list: &mut VecDeque<T>) {
+    if list.capacity() > CROWD && list.is_empty() {
+        *list = VecDeque::new();
+    }
+}
 
 /// A frame that waits to be sent before any DATA.
 #[derive(Debug)]
@@ -93,6 +104,8 @@ pub(super) struct State {
     pub(super) config: Config,
     pub(super) phase: Phase,
     pub(super) streams: Streams,
+    /// What all streams have queued.
+    pub(super) chunks: Chunks,
     pub(super) schedule: Schedule,
     pub(super) closed: ClosedStreams,
     /// The identifier of the next stream that we open; `None` once they are used up.
@@ -174,6 +187,7 @@ impl State {
             side,
             phase: Phase::Open,
             streams: Streams::default(),
+            chunks: Chunks::default(),
             schedule: Schedule::default(),
             closed: ClosedStreams::default(),
             next_id: Some(side.first_stream()),
@@ -351,10 +365,10 @@ impl State {
             if stream.send.place == Place::Blocked {
                 self.stream_stalls.end(now);
             }
-            self.stats.queued -= stream.send.fail();
+            self.stats.queued -= stream.send.fail(&mut self.chunks);
         }
         if !stream.recv.is_over() {
-            self.stats.unread -= stream.recv.fail();
+            self.stats.unread -= stream.recv.fail(&mut self.chunks);
         }
         if !stream.released {
             self.events.push_back(Event::Readable(key));
@@ -398,7 +412,9 @@ impl State {
                 self.openable();
             }
         }
-        if released && let Some(stream) = self.streams.remove(key) {
+        if released && let Some(mut stream) = self.streams.remove(key) {
+            stream.send.queue.clear(&mut self.chunks);
+            stream.recv.queue.clear(&mut self.chunks);
             self.window_growth -= stream.recv.window.grown();
             self.forget_stale();
         }
@@ -444,13 +460,17 @@ impl State {
     /// reader pins no read buffers: it costs what it has not read.
     pub(super) fn next_batch(&mut self) {
         self.batch = self.batch.wrapping_add(1);
-        if !self.batch.is_multiple_of(BATCHES_SHARED) {
-            return;
+        if self.batch.is_multiple_of(BATCHES_SHARED) {
+            self.copy_inputs(self.batch.wrapping_sub(BATCHES_SHARED));
         }
-        let (streams, before) = (&mut self.streams, self.batch.wrapping_sub(BATCHES_SHARED));
+    }
+
+    /// Copies what readers have left in slices of inputs before that one.
+    fn copy_inputs(&mut self, before: u32) {
+        let Self { streams, chunks, .. } = self;
         self.holders.retain(|key| {
             let Some(stream) = streams.get_mut(*key) else { return false };
-            stream.recv.holds_slices = stream.recv.queue.copy_older(before);
+            stream.recv.holds_slices = stream.recv.queue.copy_older(chunks, before);
             stream.recv.holds_slices
         });
     }
@@ -480,6 +500,19 @@ impl State {
             stream.send.wants_room = false;
             self.events.push_back(Event::Writable(key));
         }
+    }
+
+    /// Nothing has come for a while: see `Connection::rest`.
+    pub(super) fn rest(&mut self) {
+        self.copy_inputs(self.batch.wrapping_add(1));
+        self.streams.rest();
+        self.chunks.rest();
+        self.schedule.give_back(0);
+        self.control.shrink_to_fit();
+        self.heads.shrink_to_fit();
+        self.credit.shrink_to_fit();
+        self.events.shrink_to_fit();
+        self.holders.shrink_to_fit();
     }
 
     /// A stream has something new to send.
