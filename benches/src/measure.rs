@@ -9,17 +9,20 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-static COUNTING: AtomicBool = AtomicBool::new(false);
+/// What is counted: [`ALLOCATED`], [`HELD`].
+static COUNTING: AtomicU8 = AtomicU8::new(0);
+const ALLOCATED: u8 = 1;
+const HELD: u8 = 2;
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// Octets that this thread has allocated and not freed while counting was on.
+    /// Octets that this thread has allocated and not freed since they are counted.
     static LIVE: Cell<i64> = const { Cell::new(0) };
 }
 
@@ -48,7 +51,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        if COUNTING.load(Relaxed) {
+        if COUNTING.load(Relaxed) & HELD != 0 {
             add_live(-(layout.size() as i64));
         }
         // SAFETY: as above.
@@ -57,8 +60,11 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 fn count(octets: i64) {
-    if COUNTING.load(Relaxed) {
+    let counting = COUNTING.load(Relaxed);
+    if counting & ALLOCATED != 0 {
         ALLOCATIONS.fetch_add(1, Relaxed);
+    }
+    if counting & HELD != 0 {
         add_live(octets);
     }
 }
@@ -68,7 +74,7 @@ fn add_live(octets: i64) {
     let _ = LIVE.try_with(|live| live.set(live.get() + octets));
 }
 
-/// Octets that this thread has allocated and not freed while counting was on.
+/// Octets that this thread has allocated and not freed since [`watch_live`].
 pub fn live() -> i64 {
     LIVE.with(Cell::get)
 }
@@ -121,10 +127,19 @@ impl<F: Future> Future for Charged<F> {
     }
 }
 
-/// Starts counting allocations and live octets; returns the count so far.
+/// Starts or stops counting allocations; returns the count so far.
 pub fn count_allocations(on: bool) -> u64 {
-    COUNTING.store(on, Relaxed);
+    if on {
+        COUNTING.fetch_or(ALLOCATED, Relaxed);
+    } else {
+        COUNTING.fetch_and(!ALLOCATED, Relaxed);
+    }
     ALLOCATIONS.load(Relaxed)
+}
+
+/// Counts live octets from now on, for good.
+pub fn watch_live() {
+    COUNTING.fetch_or(HELD, Relaxed);
 }
 
 /// What one run took.

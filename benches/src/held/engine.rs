@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use hbone_conn::{Config, Connection, Event, Read, Request, Response, Side, StreamKey, Transmit};
 
-use crate::measure::{Account, count_allocations};
+use crate::measure::{Account, watch_live};
 
 /// Live octets of two engines, client and server.
 #[derive(Clone, Debug, Default)]
 pub struct Engines {
-    /// Without streams.
-    pub fresh: [i64; 2],
     /// What was added by so many open streams.
     pub streams: Vec<(usize, [i64; 2])>,
     /// What all of them have added after one octet went to and fro on each.
@@ -22,7 +20,7 @@ pub struct Engines {
 
 /// Measures two engines with so many open streams, rising.
 pub fn engines(streams: &[usize]) -> Engines {
-    count_allocations(true);
+    watch_live();
     let mut pair = Pair::new();
     pair.settle();
     let fresh = pair.octets();
@@ -30,7 +28,7 @@ pub fn engines(streams: &[usize]) -> Engines {
         let octets = pair.octets();
         [octets[0] - fresh[0], octets[1] - fresh[1]]
     };
-    let mut found = Engines { fresh, ..Engines::default() };
+    let mut found = Engines::default();
     for &count in streams {
         pair.grow(count);
         found.streams.push((count, since(&pair)));
@@ -39,7 +37,6 @@ pub fn engines(streams: &[usize]) -> Engines {
     found.used = since(&pair);
     pair.leave();
     found.gone = since(&pair);
-    count_allocations(false);
     found
 }
 
@@ -75,7 +72,7 @@ impl Party {
         true
     }
 
-    /// Takes all events; answers what comes in. Keys of incoming streams are returned.
+    /// Takes all events; answers what comes in.
     fn events(&mut self) {
         let Self { engine, account, keys, .. } = self;
         while let Some(key) = account.run(|| {

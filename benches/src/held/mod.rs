@@ -1,10 +1,12 @@
 //! What a connection holds: live octets at each end in the states that last, for this engine and stock `h2`.
 //!
-//! `script` says what both ends do and when they are measured; `ours` and `stock` do it over any transport;
-//! `engine` does it with two engines and no driver. Called by the program `memory` and by a test with bounds.
+//! `script` says what both ends do and when they are measured; `ours` and `stock` do it over any transport, of
+//! which `pipe` is one that costs nothing; `engine` does it with two engines and no driver. Called by the program
+//! `memory` and by a test with bounds.
 
 mod engine;
 mod ours;
+mod pipe;
 mod script;
 mod stock;
 

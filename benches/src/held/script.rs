@@ -14,8 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Barrier;
 use tokio::task::LocalSet;
 
+use super::pipe::pipe;
 use super::{ours, stock};
-use crate::measure::{Account, count_allocations};
+use crate::measure::{Account, count_allocations, watch_live};
 
 /// Longer than either end keeps buffers in a silence.
 const SILENCE: Duration = Duration::from_millis(2500);
@@ -124,7 +125,7 @@ pub fn over_tcp(who: Who, plan: &Plan) -> (Held, Held) {
 
 /// Client and server over a pipe, on the clock of the runtime that is current.
 pub async fn over_pipe(who: Who, plan: &Plan) -> (Held, Held) {
-    let (near, far) = tokio::io::duplex(64 * 1024);
+    let (near, far) = pipe();
     LocalSet::new().run_until(play(who, near, far, plan)).await
 }
 
@@ -135,8 +136,8 @@ where
     let meeting = Rc::new(Barrier::new(2));
     let stage = || Stage { account: Account::default(), meeting: Rc::clone(&meeting) };
     let (client, server) = (stage(), stage());
-    count_allocations(true);
-    let held = match who {
+    watch_live();
+    match who {
         Who::Ours => {
             let near =
                 async { client.play(ours::End::new(Side::Client, near, &client.account).await, plan).await };
@@ -149,16 +150,14 @@ where
             let far = async { server.play(stock::Server::new(far, &server.account).await, plan).await };
             tokio::join!(client.account.charge(near), server.account.charge(far))
         }
-    };
-    count_allocations(false);
-    held
+    }
 }
 
 /// Allocations of both ends together per stream that is opened, carries an octet to and fro, and ends; ten
 /// streams at a time.
 pub fn churn(who: Who, rounds: usize) -> f64 {
     run(async {
-        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (near, far) = pipe();
         let (client, server) = (Account::default(), Account::default());
         match who {
             Who::Ours => {
