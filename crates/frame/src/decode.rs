@@ -49,7 +49,7 @@ enum State {
     Payload { stream: Option<StreamId>, expect: Expect, need: u32 },
     /// Octets that nobody wants.
     Skip { left: u32 },
-    /// Nothing: a violation has ended the connection.
+    /// Nothing: a violation or the caller has ended the connection.
     Failed,
 }
 
@@ -141,6 +141,13 @@ impl Decoder {
                 State::Failed => return Ok(None),
             }
         }
+    }
+
+    /// Drops everything fed before and later: nobody wants more frames.
+    pub fn stop(&mut self) {
+        self.state = State::Failed;
+        self.block = None;
+        self.intake = Intake::default();
     }
 
     /// Whether the head of HEADERS or PUSH_PROMISE was seen and its header block is not complete: the time
@@ -276,11 +283,7 @@ impl Decoder {
     #[cold]
     fn fail(&mut self, malformed: Malformed, stream: Option<StreamId>) -> Fault {
         match malformed.scope() {
-            Scope::Connection => {
-                self.state = State::Failed;
-                self.block = None;
-                self.intake = Intake::default();
-            }
+            Scope::Connection => self.stop(),
             Scope::Stream => {}
         }
         Fault { malformed, stream }

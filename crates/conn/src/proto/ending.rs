@@ -98,6 +98,8 @@ impl State {
         }
         self.phase = Phase::Ending(error.clone());
         self.timers.stop_all();
+        // What has arrived behind the end would pin its read buffer as long as anybody holds the connection.
+        self.decoder.stop();
         self.schedule.clear();
         self.connection_stalls.end_all(self.heard());
         self.heads.clear();
