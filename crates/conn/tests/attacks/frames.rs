@@ -93,6 +93,12 @@ pub(crate) fn connect_block(authority: &str) -> Vec<u8> {
     block
 }
 
+/// DATA with padding.
+pub(crate) fn padded(out: &mut Vec<u8>, stream: u32, pad: u8, data: &[u8]) {
+    let payload = [&[pad][..], data, &vec![0; usize::from(pad)]].concat();
+    frame(out, DATA, PADDED, stream, &payload);
+}
+
 /// Opens a tunnel.
 pub(crate) fn connect(out: &mut Vec<u8>, stream: u32) {
     frame(out, HEADERS, END_HEADERS, stream, &connect_block("target.example:443"));
@@ -126,11 +132,22 @@ pub(crate) struct Scanner {
     rest: usize,
     /// The code of the last GOAWAY.
     pub(crate) goaway: Option<u32>,
+    pub(crate) goaways: u32,
     /// RST_STREAM by code, 0 to 15.
     pub(crate) resets: [u32; 16],
     pub(crate) pongs: u32,
     pub(crate) frames: u64,
     pub(crate) data: u64,
+    /// Frames with END_STREAM.
+    pub(crate) ends: u64,
+    /// Header blocks.
+    pub(crate) heads: u64,
+    /// Octets by which WINDOW_UPDATE has raised the connection's window.
+    pub(crate) connection_credit: u64,
+    /// And the windows of all streams.
+    pub(crate) stream_credit: u64,
+    /// The victim's own PINGs, the last ones.
+    pub(crate) pings: Vec<Vec<u8>>,
     /// A PONG that carries [`MARK`].
     pub(crate) marked: bool,
 }
@@ -179,14 +196,25 @@ impl Scanner {
             let octets = self.payload.get(at..at + 4).map(|octets| octets.try_into().unwrap());
             u32::from_be_bytes(octets.unwrap_or_default())
         };
+        let stream = u32::from_be_bytes([self.head[5], self.head[6], self.head[7], self.head[8]]);
+        if matches!(self.head[3], DATA | HEADERS) && self.head[4] & END_STREAM != 0 {
+            self.ends += 1;
+        }
         match self.head[3] {
             DATA => self.data += u64::from(u32::from_be_bytes([0, self.head[0], self.head[1], self.head[2]])),
             RST_STREAM => self.resets[word(0) as usize % 16] += 1,
-            GOAWAY => self.goaway = Some(word(4)),
+            HEADERS => self.heads += 1,
+            WINDOW_UPDATE if stream == 0 => self.connection_credit += u64::from(word(0)),
+            WINDOW_UPDATE => self.stream_credit += u64::from(word(0)),
+            GOAWAY => {
+                self.goaway = Some(word(4));
+                self.goaways += 1;
+            }
             PING if self.head[4] & ACK != 0 => {
                 self.pongs += 1;
                 self.marked |= self.payload == MARK;
             }
+            PING if self.pings.len() < 16 => self.pings.push(self.payload.clone()),
             _ => {}
         }
         self.head.clear();

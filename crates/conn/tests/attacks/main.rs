@@ -6,6 +6,7 @@
 //! cause; tasks and streams return to zero. `row` says what an attack is, `rows` lists them, `virtually` and
 //! `really` prove them.
 #![cfg(feature = "driver")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic, also in its helpers")]
 
 mod frames;
 mod heap;
@@ -14,6 +15,7 @@ mod linear;
 mod really;
 mod row;
 mod rows;
+mod script;
 mod virtually;
 
 use row::Row;

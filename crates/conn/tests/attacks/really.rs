@@ -21,6 +21,7 @@ use crate::frames::{MARK, PING, Scanner, frame};
 use crate::heap::Mark;
 use crate::honest;
 use crate::row::{App, End, HONEST, Row};
+use crate::script::{Ear, OverSocket};
 
 /// Nothing here takes so long; what does, hangs.
 const HANGS: Duration = Duration::from_secs(60);
@@ -154,9 +155,10 @@ async fn finish(
     honest: Running,
 ) -> Outcome {
     let error = match row.end {
-        End::Fault(_) | End::Late(_) => Some(victim.handle.closed().await),
+        End::Fault(_) | End::Late(_) | End::Drained => Some(victim.handle.closed().await),
         End::Lives => {
-            attacker.wrote.await.unwrap();
+            // An attacker whose connection has ended has nothing to tell: the judge will.
+            let _ = attacker.wrote.await;
             None
         }
     };
@@ -228,6 +230,18 @@ async fn one_stream(app: App, mut stream: Stream) {
             if stream.respond(Response::new(200)).is_ok() {
                 let chunk = Bytes::from_static(&[7; 16 * 1024]);
                 while stream.write_chunk(chunk.clone()).await.is_ok() {}
+            }
+        }
+        App::Pour => {
+            if stream.respond(Response::new(200)).is_ok() {
+                while stream.write_chunk(Bytes::from(vec![7; 16 * 1024])).await.is_ok() {}
+            }
+        }
+        App::Leave => {
+            if stream.respond(Response::new(200)).is_ok() {
+                // A stream that has failed by now is let go of all the same.
+                let _ = stream.send_chunk(Bytes::from_static(&[7; 64 * 1024]));
+                let _ = stream.finish();
             }
         }
         App::Client(_) => while let Ok(Some(_)) = stream.read_chunk().await {},
@@ -308,13 +322,9 @@ impl Attacker {
     }
 }
 
-/// Writes everything as fast as it is taken; reads beside it, if the row reads.
+/// Writes everything as fast as it is taken, or follows the row's script; reads beside it, if the row reads.
 fn misbehave(row: &Row, mut socket: Socket, reader: Socket, wrote: oneshot::Sender<()>) -> Scanner {
-    let (mut wire, asks) = (row.beginning(), row.reads && row.end == End::Lives);
-    row.repetitions(row.units).iter().for_each(|unit| wire.extend_from_slice(unit));
-    if asks {
-        frame(&mut wire, PING, 0, 0, MARK);
-    }
+    let asks = row.reads && row.end == End::Lives;
     let mut wrote = Some(wrote);
     // Our acknowledgement would be one too many before the victim's SETTINGS have left.
     let mut begun = Scanner::of(row.victim);
@@ -322,31 +332,42 @@ fn misbehave(row: &Row, mut socket: Socket, reader: Socket, wrote: oneshot::Send
     if socket.read_exact(&mut first).is_ok() {
         begun.pass(&first);
     }
+    let ear = Ear::new(begun);
     thread::scope(|scope| {
-        let reading = scope.spawn({
+        if row.reads {
             let wrote = asks.then(|| wrote.take()).flatten();
-            let reads = row.reads;
-            move || if reads { read(reader, begun, wrote) } else { begun }
-        });
+            scope.spawn(|| read(reader, &ear, wrote));
+        }
         // A victim that has had enough closes: the rest is lost, as it must be.
-        let _ = socket.write_all(&wire);
+        let _ = socket.write_all(&row.beginning());
+        match &row.script {
+            Some(_) if row.units == 0 => {}
+            Some(script) => {
+                script(&mut OverSocket { socket: &socket, ear: &ear, patience: HANGS }, row.units)
+            }
+            None => drop(socket.write_all(&row.repetitions(row.units).concat())),
+        }
+        if asks {
+            let mut mark = Vec::new();
+            frame(&mut mark, PING, 0, 0, MARK);
+            let _ = socket.write_all(&mark);
+        }
         if let Some(wrote) = wrote.take() {
             let _ = wrote.send(());
         }
-        reading.join().unwrap()
-    })
+    });
+    ear.into_scanner()
 }
 
 /// Reads until the end; tells when the mark has come back.
-fn read(mut socket: Socket, mut scanner: Scanner, mut wrote: Option<oneshot::Sender<()>>) -> Scanner {
+fn read(mut socket: Socket, ear: &Ear, mut wrote: Option<oneshot::Sender<()>>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(taken @ 1..) = socket.read(&mut buffer) {
-        scanner.pass(&buffer[..taken]);
-        if scanner.marked
+        if ear.hear(&buffer[..taken])
             && let Some(wrote) = wrote.take()
         {
             let _ = wrote.send(());
         }
     }
-    scanner
+    ear.over();
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hbone_conn::{Config, ConnectionError, Side, Stats, Timeout, Violation};
 
 use crate::frames::{self, PREFACE};
+use crate::script::{Peer, Script};
 
 /// What the victim's application does with a stream of the attacker. Streams to [`HONEST`] are always echoed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,12 @@ pub(crate) enum App {
     Dial,
     /// Answers 403.
     Refuse,
-    /// Answers 200 and sends as much as it may.
+    /// Answers 200 and sends as much as it may; all streams share the memory of what they send.
     Source,
+    /// As `Source`, but what is sent is memory of its own, as a relay's.
+    Pour,
+    /// Answers 200, finishes behind 64 KiB, and lets go of the stream.
+    Leave,
     /// A client: opens that many tunnels and reads what comes.
     Client(u32),
 }
@@ -32,6 +37,8 @@ pub(crate) const HONEST: &str = "honest.example:7";
 pub(crate) enum End {
     /// The connection ends by the peer's fault, with its code in GOAWAY.
     Fault(Violation),
+    /// The connection drains and ends in peace.
+    Drained,
     /// The connection ends because the peer was too slow.
     Late(Timeout),
     /// The connection lives on.
@@ -55,6 +62,10 @@ pub(crate) struct Row {
     /// The n-th repetition.
     pub(crate) unit: Unit,
     pub(crate) units: u32,
+    /// What the attacker does instead of sending the repetitions.
+    pub(crate) script: Option<Script>,
+    /// Whether the attacker acknowledges the victim's SETTINGS.
+    pub(crate) acknowledges: bool,
     /// Whether the attacker takes what it is sent.
     pub(crate) reads: bool,
     /// Virtual time between two repetitions; over a socket they follow each other at once.
@@ -89,6 +100,8 @@ impl Row {
             prologue: Arc::new(|_| {}),
             unit: Arc::new(unit),
             units,
+            script: None,
+            acknowledges: true,
             reads: true,
             pace: Duration::ZERO,
             end: End::Lives,
@@ -115,6 +128,28 @@ impl Row {
 
     pub(crate) fn late(self, timeout: Timeout) -> Self {
         Self { end: End::Late(timeout), ..self }
+    }
+
+    /// An attacker that reacts; a server that echoes is its victim.
+    pub(crate) fn scripted(
+        id: &'static str,
+        units: u32,
+        script: impl Fn(&mut dyn Peer, u32) + Send + Sync + 'static,
+    ) -> Self {
+        Self { script: Some(Arc::new(script)), ..Self::on_server(id, units, |_, _| {}) }
+    }
+
+    /// The victim is a client with that many tunnels.
+    pub(crate) fn of_client(self, tunnels: u32) -> Self {
+        Self { victim: Side::Client, app: App::Client(tunnels), ..self }
+    }
+
+    pub(crate) fn drained(self) -> Self {
+        Self { end: End::Drained, ..self }
+    }
+
+    pub(crate) fn never_acknowledges(self) -> Self {
+        Self { acknowledges: false, ..self }
     }
 
     pub(crate) fn app(self, app: App) -> Self {
@@ -165,7 +200,9 @@ impl Row {
             wire.extend_from_slice(PREFACE);
         }
         frames::settings(&mut wire, &self.settings);
-        frames::settings_ack(&mut wire);
+        if self.acknowledges {
+            frames::settings_ack(&mut wire);
+        }
         (self.prologue)(&mut wire);
         wire
     }
@@ -185,6 +222,7 @@ impl Row {
         match (self.end, seen) {
             (End::Fault(wanted), Some(ConnectionError::Protocol(violation))) if *violation == wanted => {}
             (End::Late(wanted), Some(ConnectionError::Timeout(timeout))) if *timeout == wanted => {}
+            (End::Drained, Some(ConnectionError::Closed)) => {}
             (End::Lives, None) => {}
             (wanted, seen) => panic!("{}: wanted {wanted:?}, got {seen:?}", self.id),
         }

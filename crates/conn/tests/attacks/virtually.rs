@@ -1,5 +1,7 @@
 //! An attack on the engine alone, in virtual time.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +11,8 @@ use hbone_conn::{
 
 use crate::frames::Scanner;
 use crate::heap::Mark;
-use crate::row::{App, End, Row};
+use crate::row::{App, End, HONEST, Row};
+use crate::script::Peer;
 
 /// The engine reads at most so much at a time, as a driver does.
 const READ: usize = 16 * 1024;
@@ -44,9 +47,12 @@ struct Victim<'a> {
     out: Transmit,
     scanner: Scanner,
     error: Option<ConnectionError>,
-    held: Vec<StreamKey>,
+    /// The streams that the application holds, and what it does with each.
+    held: HashMap<StreamKey, App, BuildHasherDefault<DefaultHasher>>,
     live: usize,
     source: &'a Bytes,
+    /// Octets that the attacker's script has sent.
+    scripted: usize,
 }
 
 /// Runs `row` with `times` repetitions.
@@ -59,11 +65,12 @@ pub(crate) fn run(row: &Row, times: u32) -> Outcome {
     let mut victim = Victim::new(row, &source);
     victim.begin();
     victim.take(&beginning);
-    crate::linear::measured(|| victim.suffer(row, &repetitions));
+    crate::linear::measured(|| victim.suffer(row, times, &repetitions));
     // Only now: what the attacker keeps open until the end counts.
     let peak = mark.peak();
     let rest = victim.end(&mark);
-    let Victim { conn, scanner, error, live, .. } = victim;
+    let Victim { conn, scanner, error, live, scripted, .. } = victim;
+    let wire = wire + scripted;
     let stats = conn.stats();
     drop(conn);
     let Scanner { goaway, resets, pongs, .. } = scanner;
@@ -80,6 +87,7 @@ pub(crate) fn prove(row: &Row) -> (usize, usize) {
             assert_eq!(outcome.goaway, Some(violation.code().0), "{id}: the code in GOAWAY");
         }
         End::Late(_) => assert!(outcome.goaway.is_some(), "{id}: no GOAWAY"),
+        End::Drained => assert_eq!(outcome.goaway, Some(0), "{id}: the code in GOAWAY"),
         End::Lives => {}
     }
     if let Some(code) = row.resets {
@@ -99,6 +107,7 @@ pub(crate) fn prove(row: &Row) -> (usize, usize) {
 }
 
 impl<'a> Victim<'a> {
+    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
     fn new(row: &Row, source: &'a Bytes) -> Self {
         let now = Instant::now();
         let config: Config = row.config.clone();
@@ -111,9 +120,10 @@ impl<'a> Victim<'a> {
             out: Transmit::new(),
             scanner: Scanner::of(row.victim),
             error: None,
-            held: Vec::new(),
+            held: HashMap::default(),
             live: 0,
             source,
+            scripted: 0,
         }
     }
 
@@ -122,13 +132,16 @@ impl<'a> Victim<'a> {
             for _ in 0..tunnels {
                 let mut request = Some(Request::connect("target.example:443"));
                 let key = self.conn.open(&mut request, false).unwrap();
-                self.hold(key);
+                self.hold(key, self.app);
             }
         }
         self.settle();
     }
 
-    fn suffer(&mut self, row: &Row, repetitions: &[Vec<u8>]) {
+    fn suffer(&mut self, row: &Row, times: u32, repetitions: &[Vec<u8>]) {
+        if let Some(script) = &row.script {
+            return script(self, times);
+        }
         let mut read = Vec::with_capacity(READ);
         for unit in repetitions {
             read.extend_from_slice(unit);
@@ -197,30 +210,40 @@ impl<'a> Victim<'a> {
 
     fn hear(&mut self, event: Event) {
         match event {
-            Event::Incoming { key, .. } => {
-                self.hold(key);
-                self.answer(key);
+            Event::Incoming { key, request, .. } => {
+                let honest = request.authority() == Some(HONEST.as_bytes());
+                let app = if honest { App::Echo } else { self.app };
+                self.hold(key, app);
+                self.answer(key, app);
             }
             Event::Readable(key) | Event::Writable(key) | Event::Response { key, .. } => self.serve(key),
             Event::Closed(error) => self.error = Some(error),
-            _ => {}
+            Event::Established | Event::Openable | Event::Pong { .. } | Event::Goaway { .. } => {}
         }
     }
 
-    fn hold(&mut self, key: StreamKey) {
-        self.held.push(key);
+    fn hold(&mut self, key: StreamKey, app: App) {
+        self.held.insert(key, app);
         self.live = self.live.max(self.held.len());
     }
 
-    fn answer(&mut self, key: StreamKey) {
-        match self.app {
-            App::Echo | App::Stall | App::Source => {
+    fn answer(&mut self, key: StreamKey, app: App) {
+        match app {
+            App::Echo | App::Stall | App::Source | App::Pour => {
                 // A stream that has failed by now says so in its next event.
                 let _ = self.conn.respond(key, Response::new(200), false);
                 self.serve(key);
             }
             App::Refuse => {
                 let _ = self.conn.respond(key, Response::new(403), true);
+                self.let_go(key);
+            }
+            App::Leave => {
+                let _ = self.conn.respond(key, Response::new(200), false);
+                for _ in 0..4 {
+                    let _ = self.conn.write(key, self.source.clone());
+                }
+                let _ = self.conn.finish(key);
                 self.let_go(key);
             }
             App::Dial | App::Client(_) => {}
@@ -232,16 +255,19 @@ impl<'a> Victim<'a> {
         if self.conn.stream_error(key).is_some() {
             return self.let_go(key);
         }
-        match self.app {
-            App::Source => {
-                while self.conn.capacity(key).is_ok_and(|room| room >= self.source.len()) {
-                    let _ = self.conn.write(key, self.source.clone());
+        let Some(&app) = self.held.get(&key) else { return };
+        match app {
+            App::Source | App::Pour => {
+                let shares = app == App::Source;
+                while self.conn.capacity(key).is_ok_and(|room| room > 0) {
+                    let own = || Bytes::copy_from_slice(self.source);
+                    let _ = self.conn.write(key, if shares { self.source.clone() } else { own() });
                 }
             }
-            App::Echo | App::Client(_) => {
-                while self.app != App::Echo || self.conn.capacity(key).is_ok_and(|room| room > 0) {
+            app @ (App::Echo | App::Client(_)) => {
+                while app != App::Echo || self.conn.capacity(key).is_ok_and(|room| room > 0) {
                     match self.conn.read(key, READ) {
-                        Ok(Read::Data(data)) if self.app == App::Echo => {
+                        Ok(Read::Data(data)) if app == App::Echo => {
                             let _ = self.conn.write(key, data);
                         }
                         Ok(Read::Data(_)) => {}
@@ -254,13 +280,12 @@ impl<'a> Victim<'a> {
                     }
                 }
             }
-            App::Stall | App::Dial | App::Refuse => {}
+            App::Stall | App::Dial | App::Refuse | App::Leave => {}
         }
     }
 
     fn let_go(&mut self, key: StreamKey) {
-        if let Some(place) = self.held.iter().position(|held| *held == key) {
-            self.held.swap_remove(place);
+        if self.held.remove(&key).is_some() {
             self.conn.release(key);
         }
     }
@@ -271,12 +296,33 @@ impl<'a> Victim<'a> {
         self.conn.handle_eof(self.now);
         self.settle();
         self.error = seen;
-        for key in std::mem::take(&mut self.held) {
+        for (key, _) in std::mem::take(&mut self.held) {
             self.conn.release(key);
         }
         self.settle();
         assert_eq!(self.conn.held_streams(), 0);
         self.out = Transmit::new();
         mark.held()
+    }
+}
+
+impl Peer for Victim<'_> {
+    fn send(&mut self, octets: &[u8]) {
+        self.scripted += octets.len();
+        self.take(octets);
+    }
+
+    fn until(&mut self, what: &str, done: &dyn Fn(&Scanner) -> bool) -> bool {
+        let done = done(&self.scanner);
+        assert!(done || self.error.is_some(), "{what} never comes");
+        done
+    }
+
+    fn look(&mut self, at: &mut dyn FnMut(&mut Scanner)) {
+        at(&mut self.scanner);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        Victim::pass(self, time);
     }
 }
