@@ -99,8 +99,10 @@ async fn observed() -> (End, End, Recorder, Recorder) {
 async fn an_honest_stream_is_told_from_its_head_to_its_last_octet() {
     let (client, mut server, client_sees, server_sees) = observed().await;
     let (mut near, mut far) = tunnel(&client, &mut server).await;
-    near.write_chunk("a question".into()).await.unwrap();
-    near.write_chunk("and more of it".into()).await.unwrap();
+    for part in ["a question", "and more of it"] {
+        near.write_chunk(part.into()).await.unwrap();
+        assert_eq!(far.read_chunk().await.unwrap().unwrap(), part);
+    }
     near.finish().unwrap();
     while far.read_chunk().await.unwrap().is_some() {}
     far.write_chunk("an answer".into()).await.unwrap();
@@ -225,6 +227,27 @@ async fn a_driver_that_is_dropped_tells_the_end_too() {
     let lost = "Io(ConnectionAborted)";
     let seen = client_sees.take();
     assert_eq!(seen[seen.len() - 2..], [format!("1 reset Connection({lost})"), format!("closed {lost}")]);
+}
+
+#[tokio::test]
+async fn what_happens_while_the_wire_takes_nothing_is_told_at_once() {
+    let (near, mut far) = tokio::io::duplex(1024);
+    let seen = Recorder::default();
+    let client = start(Side::Client, Plain::new(near), seen.clone());
+    let mut stream = client.handle.open(connect()).await.unwrap();
+    stream.write_chunk(vec![7; 60_000].into()).await.unwrap();
+    // Its SETTINGS, then nothing more: the pipe stays full.
+    tokio::io::AsyncWriteExt::write_all(&mut far, &[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+    client.handle.ready().await.unwrap();
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    seen.take();
+    stream.reset(ErrorCode::CANCEL);
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(seen.take(), ["1 reset Cancelled(CANCEL)"]);
 }
 
 /// An observer may use the handle of its own connection: it runs without the lock.
