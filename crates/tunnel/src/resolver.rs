@@ -243,6 +243,18 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     #[tokio::test]
+    async fn h17_names_and_askers_that_never_come_twice_leave_nothing_behind() {
+        let (_service, lookups) = lookups(8, 2);
+        for n in 0..5000 {
+            let found = Arc::clone(&lookups).find(name(&format!("fast{n}")), format!("asker{n}"));
+            assert_eq!(timeout(LONG, found).await.unwrap().unwrap().len(), 1);
+            // The lookups that were told and have not gone from their lists yet are few: they hold their slots.
+            let state = lookups.state.lock();
+            assert!(state.running.len() <= 8 && state.shares.len() <= 16, "{}", state.shares.len());
+        }
+    }
+
+    #[tokio::test]
     async fn t26_slow_names_of_one_asker_leave_the_resolver_to_the_others() {
         let (service, lookups) = lookups(8, 2);
         let slow: Vec<_> = (0..100)

@@ -66,4 +66,16 @@ mod tests {
         drop((second, third, other));
         assert!(shares.0.lock().is_empty());
     }
+
+    #[test]
+    fn h17_identities_that_never_come_twice_leave_nothing_behind() {
+        let shares = Shares::default();
+        for n in 0..100_000 {
+            let holder = Arc::new(format!("spiffe://td/ns/a/sa/s{n}").parse::<SpiffeId>().unwrap());
+            let held = shares.take(&holder, 2).unwrap();
+            assert!(shares.0.lock().len() == 1 && shares.0.lock().capacity() < 16);
+            drop(held);
+        }
+        assert!(shares.0.lock().is_empty());
+    }
 }

@@ -11,6 +11,7 @@
 mod frames;
 mod heap;
 mod honest;
+mod interning;
 mod linear;
 mod really;
 mod row;
