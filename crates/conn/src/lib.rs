@@ -39,9 +39,9 @@ pub use hbone_frame::{ErrorCode, Field, Fields, Side, StreamId};
 #[cfg(any(test, fuzzing))]
 pub use proto::fuzzing;
 pub use proto::{
-    Config, Connection, ConnectionError, Direction, Event, Flood, Limits, Misuse, Note, OpenError, Rate,
-    Read, Request, Response, Stalls, Stats, StreamError, StreamKey, StreamStats, Timeout, Transmit,
-    Violation,
+    Config, Connection, ConnectionError, Direction, Event, Flood, Limits, MemoryBudget, Misuse, Note,
+    OpenError, Rate, Read, Request, Response, Stalls, Stats, StreamError, StreamKey, StreamStats, Timeout,
+    Transmit, Violation,
 };
 
 #[cfg(feature = "driver")]

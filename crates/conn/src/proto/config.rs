@@ -1,8 +1,10 @@
 //! What an application may set, with defaults that are safe against every peer. Decides nothing itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::Limits;
+use super::memory::MemoryBudget;
 
 /// Settings of one connection. The defaults are meant for use as they are.
 #[derive(Clone, Debug)]
@@ -67,6 +69,8 @@ pub struct Config {
     pub server_streams: bool,
     /// Measure the path by PING and let the windows follow it.
     pub window_tuning: bool,
+    /// The memory that this connection shares with others; `None`: it is bounded by its own windows and queues only.
+    pub memory: Option<Arc<MemoryBudget>>,
     /// What a peer may do that costs more than it brings.
     pub limits: Limits,
 }
@@ -98,6 +102,7 @@ impl Default for Config {
             enable_connect_protocol: true,
             server_streams: false,
             window_tuning: true,
+            memory: None,
             limits: Limits::default(),
         }
     }

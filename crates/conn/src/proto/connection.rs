@@ -17,6 +17,7 @@ use super::error::{ConnectionError, Misuse, OpenError, StreamError, Timeout, Vio
 use super::event::{Event, Read};
 use super::half::{RecvState, SendState};
 use super::keepalive::Purpose;
+use super::memory::Pressure;
 use super::notes::Note;
 use super::queue::OWN;
 use super::recv;
@@ -51,6 +52,7 @@ impl Connection {
         }
         state.stats.octets_received += bytes.len() as u64;
         state.last_received = now;
+        state.heed_memory(now);
         state.next_batch();
         state.decoder.feed(bytes);
         while self.state.is_open() {
@@ -77,6 +79,7 @@ impl Connection {
                 }
             }
         }
+        self.state.charge_memory();
         self.watch_header_block(now);
         self.state.end_if_drained();
     }
@@ -170,6 +173,7 @@ impl Connection {
             }
             Timer::Drain => self.close(ErrorCode::NO_ERROR),
             Timer::Age => state.retire(now),
+            Timer::Memory => state.heed_memory(now),
         }
     }
 
@@ -223,6 +227,9 @@ impl Connection {
         if state.open_slots() == 0 {
             state.wants_slot = true;
             return Err(OpenError::Blocked);
+        }
+        if state.charge.pressure() == Pressure::Streams {
+            return Err(OpenError::Memory);
         }
         let head = request.as_ref().ok_or(OpenError::Invalid(Misuse::Head(Violation::PseudoField)))?;
         head.judge().map_err(|violation| OpenError::Invalid(Misuse::Head(violation)))?;
@@ -299,6 +306,7 @@ impl Connection {
             Some(stream) if matches!(stream.send.state, SendState::Open | SendState::Head) => {
                 self.state.stats.queued += data.len();
                 stream.send.queue.push(&mut self.state.chunks, data, OWN);
+                self.state.charge_memory();
                 self.state.enlist(key);
                 Ok(())
             }
@@ -315,6 +323,7 @@ impl Connection {
         if let Some(stream) = self.state.streams.get_mut(key) {
             stream.send.queue.push_slice(&mut self.state.chunks, &data[..taken]);
             self.state.stats.queued += taken;
+            self.state.charge_memory();
             self.state.enlist(key);
         }
         Ok(taken)
@@ -342,7 +351,8 @@ impl Connection {
     /// The stream's failure: what was cut off is never reported as an end.
     pub fn read(&mut self, key: StreamKey, max: usize) -> Result<Read, StreamError> {
         let target = self.state.path.window();
-        let room = self.state.config.max_window_growth.saturating_sub(self.state.window_growth);
+        let room = self.state.room_to_grow();
+        let pressure = self.state.pressure;
         let Some(stream) = self.state.streams.get_mut(key) else { return Err(self.state.failure(key)) };
         if let Some(data) = stream.recv.queue.pop(&mut self.state.chunks, max) {
             stream.recv.window.release(data.len() as u32);
@@ -350,9 +360,10 @@ impl Connection {
             if stream.recv.state == RecvState::Open {
                 self.state.window_growth += stream.recv.window.grow_with_use(target, room);
             }
-            if stream.recv.joins_credit() {
+            if stream.recv.joins_credit(pressure) {
                 self.state.credit.push_back(key);
             }
+            self.state.charge_memory();
             return Ok(Read::Data(data));
         }
         match stream.recv.state {
@@ -393,6 +404,7 @@ impl Connection {
         if let Some(stream) = self.state.streams.get_mut(key) {
             let dropped = stream.recv.queue.clear(&mut self.state.chunks);
             self.state.stats.unread -= dropped;
+            self.state.charge.holds(self.state.stats.unread + self.state.stats.queued);
             if dropped > 0 && stream.recv.state == RecvState::Finished {
                 // What came whole is no longer delivered whole: the reader must not find an end.
                 stream.recv.state = RecvState::Failed;
@@ -406,14 +418,16 @@ impl Connection {
     /// then. What is finished still leaves; a direction that is not finished is reset with CANCEL (the peer's,
     /// after a complete response: NO_ERROR, RFC 9113 8.1).
     pub fn release(&mut self, key: StreamKey) {
+        let pressure = self.state.pressure;
         let Some(stream) = self.state.streams.get_mut(key) else { return };
         stream.released = true;
         stream.send.wants_room = false;
         stream.recv.wants_data = false;
         let unread = stream.recv.queue.clear(&mut self.state.chunks);
         self.state.stats.unread -= unread;
+        self.state.charge.holds(self.state.stats.unread + self.state.stats.queued);
         stream.recv.window.release(unread as u32);
-        if stream.recv.joins_credit() {
+        if stream.recv.joins_credit(pressure) {
             self.state.credit.push_back(key);
         }
         let answered = key.id().initiator() != self.state.side && !stream.is_connect;

@@ -250,6 +250,10 @@ pub enum OpenError {
     Role,
     /// The request cannot be sent as it is.
     Invalid(Misuse),
+    /// The memory that connections share is nearly used up ([`Config::memory`]); try again later.
+    ///
+    /// [`Config::memory`]: crate::Config::memory
+    Memory,
     /// The deadline came before a stream could be opened.
     Deadline,
     /// The connection has ended.
@@ -265,6 +269,7 @@ impl OpenError {
             Self::Exhausted => "exhausted",
             Self::Role => "role",
             Self::Invalid(_) => "invalid",
+            Self::Memory => "memory",
             Self::Deadline => "not_opened_in_time",
             Self::Closed(error) => error.label(),
         }
@@ -275,7 +280,7 @@ impl OpenError {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Blocked | Self::Draining | Self::Exhausted | Self::Deadline | Self::Closed(_) => true,
-            Self::Role | Self::Invalid(_) => false,
+            Self::Role | Self::Invalid(_) | Self::Memory => false,
         }
     }
 }
@@ -286,6 +291,7 @@ impl fmt::Display for OpenError {
             Self::Blocked => f.write_str("the peer's limit of concurrent streams is reached"),
             Self::Draining => f.write_str("the connection is going away"),
             Self::Exhausted => f.write_str("the stream identifiers of the connection are used up"),
+            Self::Memory => f.write_str("the memory for connections is nearly used up"),
             Self::Role => f.write_str("this side of the connection opens no streams"),
             Self::Deadline => f.write_str("no stream could be opened by the deadline"),
             Self::Invalid(misuse) => write!(f, "the request cannot be sent: {misuse}"),

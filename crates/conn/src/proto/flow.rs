@@ -138,13 +138,26 @@ impl ReceiveWindow {
         self.due > 0 && (self.due >= self.size / 2 || self.due >= ENOUGH)
     }
 
+    /// The same of a window that may have at most `most` octets now: less than half of them may be left.
+    pub(super) const fn update_due_within(&self, most: u32) -> bool {
+        let size = if most < self.size { most } else { self.size };
+        let used = (self.available as i64) <= most as i64 / 2;
+        most > 0 && self.due > 0 && (self.due >= size / 2 || self.due >= ENOUGH) && used
+    }
+
     /// Takes all that is due; the caller announces it.
     pub(super) const fn announce(&mut self) -> Option<Increment> {
-        if self.due == 0 {
+        self.announce_within(u32::MAX)
+    }
+
+    /// Takes what is due of a window that may have at most `most` octets now; the rest stays due.
+    pub(super) const fn announce_within(&mut self, most: u32) -> Option<Increment> {
+        let room = most as i64 - self.available as i64;
+        if self.due == 0 || room <= 0 {
             return None;
         }
-        let increment = self.due;
-        self.due = 0;
+        let increment = if (self.due as i64) < room { self.due } else { room as u32 };
+        self.due -= increment;
         self.available += increment as i32;
         Some(Increment(increment))
     }

@@ -3,7 +3,8 @@
 //! The seven states of the RFC's diagram are computed from the two halves and stored nowhere. A half owns its
 //! queue and its window. It does not know its stream's identifier and emits nothing.
 
-use super::flow::{ReceiveWindow, SendWindow};
+use super::flow::{Increment, ReceiveWindow, SendWindow};
+use super::memory::Pressure;
 use super::queue::{ByteQueue, Chunks};
 use super::urgency;
 
@@ -169,10 +170,41 @@ impl RecvHalf {
 
     /// Whether credit is due that is worth a WINDOW_UPDATE and that nobody has listed yet; the caller lists it.
     #[must_use = "credit that is not listed is lost to the peer"]
-    pub(super) fn joins_credit(&mut self) -> bool {
-        let joins = self.state == RecvState::Open && self.window.update_due() && !self.credit_listed;
+    pub(super) fn joins_credit(&mut self, pressure: Pressure) -> bool {
+        let joins = self.credit_due(pressure) && !self.credit_listed;
         self.credit_listed |= joins;
         joins
+    }
+
+    /// Whether credit is due that is worth a WINDOW_UPDATE.
+    pub(super) fn credit_due(&self, pressure: Pressure) -> bool {
+        self.state == RecvState::Open
+            && match self.window_under(pressure) {
+                None => self.window.update_due(),
+                Some(most) => self.window.update_due_within(most),
+            }
+    }
+
+    /// The largest window, in octets, that memory allows the peer now; `None`: its own. One that reads what comes
+    /// is not stopped by those that do not.
+    fn window_under(&self, pressure: Pressure) -> Option<u32> {
+        match pressure {
+            Pressure::None => None,
+            Pressure::Growth => Some(64 * 1024),
+            Pressure::Credit | Pressure::Streams if self.queue.is_empty() => Some(16 * 1024),
+            Pressure::Credit | Pressure::Streams => Some(0),
+        }
+    }
+
+    /// Takes the credit that is due, as far as memory allows; the caller announces it.
+    pub(super) fn announce(&mut self, pressure: Pressure) -> Option<Increment> {
+        if self.state != RecvState::Open {
+            return None;
+        }
+        match self.window_under(pressure) {
+            None => self.window.announce(),
+            Some(most) => self.window.announce_within(most),
+        }
     }
 
     /// The peer will add nothing in this direction.

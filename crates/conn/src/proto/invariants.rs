@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use hbone_frame::{DEFAULT_WINDOW, Side};
 
 use super::half::{Bounds, Place, RecvState};
+use super::memory::STEP;
 use super::state::State;
 use super::streams::{Stream, StreamKey};
 
@@ -78,6 +79,10 @@ impl State {
 
     /// What is kept as a sum is the sum.
     fn check_sums(&self) {
+        if let Some(charged) = self.charge.charged() {
+            let held = self.stats.unread + self.stats.queued;
+            assert!(held < charged + STEP && charged < held + STEP, "{charged} charged for {held}");
+        }
         let unread: usize = self.streams.iter().map(|stream| stream.recv.queue.len()).sum();
         assert_eq!(self.stats.unread, unread, "octets unread in all");
         let queued: usize = self.streams.iter().map(|stream| stream.send.queue.len()).sum();
@@ -127,7 +132,7 @@ impl State {
         for stream in self.streams.iter() {
             let times = self.credit.iter().filter(|key| **key == stream.key).count();
             assert_eq!(times, usize::from(stream.recv.credit_listed), "{:?} credit list", stream.key);
-            if stream.recv.state == RecvState::Open && stream.recv.window.update_due() {
+            if stream.recv.credit_due(self.pressure) {
                 assert_eq!(times, 1, "{:?} has credit that nobody announces", stream.key);
             }
         }

@@ -13,12 +13,13 @@ use hbone_frame::{
 
 use super::closed::Ending;
 use super::connect::{Request, Response, judge_trailers};
-use super::error::{StreamError, Violation};
+use super::error::{Flood, StreamError, Violation};
 use super::event::Event;
 use super::flow::{Exceeded, Overflow};
 use super::goaway::Raised;
 use super::half::{ANY_LENGTH, RecvState};
 use super::keepalive::Purpose;
+use super::memory::Pressure;
 use super::notes::{Direction, Note};
 use super::priority;
 use super::queue::Chunks;
@@ -112,7 +113,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
         state.holders.push(key);
     }
     // Nobody reads padding: its credit must not wait for a reader.
-    if stream.recv.joins_credit() {
+    if stream.recv.joins_credit(state.pressure) {
         state.credit.push_back(key);
     }
     if !empty {
@@ -243,6 +244,11 @@ fn new_stream(
     if state.streams.active(peer) >= limit || state.streams.held(peer) >= 2 * limit + 16 {
         return refuse(state, now, id);
     }
+    if state.charge.pressure() == Pressure::Streams {
+        // For want of memory, which is not the peer's fault.
+        state.glitch(now)?;
+        return Ok(refused(state, id)?);
+    }
     if verdict == Verdict::TooLarge {
         state.abuse.provoked_reset(now)?;
         state.stats.stream_violations += 1;
@@ -295,11 +301,16 @@ fn refuse(state: &mut State, now: Instant, id: StreamId) -> Result<(), Fault> {
     } else {
         state.glitch(now)?;
     }
+    Ok(refused(state, id)?)
+}
+
+/// Nothing of it was processed (RFC 9113 8.7).
+fn refused(state: &mut State, id: StreamId) -> Result<(), Flood> {
     state.stats.streams_refused += 1;
     state.stats.resets_sent += 1;
     state.notes.note(Note::Reset { stream: id, error: StreamError::Cancelled(ErrorCode::REFUSED_STREAM) });
     state.closed.remember(id, Ending::ByUs);
-    Ok(state.reply(Control::Reset(id, ErrorCode::REFUSED_STREAM))?)
+    state.reply(Control::Reset(id, ErrorCode::REFUSED_STREAM))
 }
 
 /// HEADERS on a stream that is open: the answer to it, or its trailers.
@@ -471,7 +482,7 @@ fn settings_ack(state: &mut State, now: Instant) -> Result<(), Fault> {
             if let Some(stream) = state.streams.get_mut(key) {
                 stream.recv.window.shrink(excess);
                 // What was too little for the large window may be all that the small one has.
-                if stream.recv.joins_credit() {
+                if stream.recv.joins_credit(state.pressure) {
                     state.credit.push_back(key);
                 }
             }

@@ -11,7 +11,7 @@ use hbone_frame::{DEFAULT_WINDOW, ErrorCode, Fields, PREFACE, StreamId, encode};
 use super::error::ConnectionError;
 use super::event::Event;
 use super::flow::Increment;
-use super::half::{Place, RecvState, SendState};
+use super::half::{Place, SendState};
 use super::keepalive::Purpose;
 use super::notes::{Direction, Note};
 use super::queue::Chunks;
@@ -51,6 +51,7 @@ pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> boo
     if let Phase::Ending(error) = &state.phase {
         state.phase = Phase::Ended(error.clone());
     }
+    state.charge_memory();
     state.rest_if_idle(now);
     state.stats.octets_sent += out.len() as u64;
     !out.is_empty()
@@ -116,9 +117,7 @@ fn credit(state: &mut State, out: &mut Transmit) {
     while let Some(key) = state.credit.pop_front() {
         let Some(stream) = state.streams.get_mut(key) else { continue };
         stream.recv.credit_listed = false;
-        if stream.recv.state == RecvState::Open
-            && let Some(Increment(octets)) = stream.recv.window.announce()
-        {
+        if let Some(Increment(octets)) = stream.recv.announce(state.pressure) {
             encode::window_update(Some(key.id()), octets, out.scratch());
             state.stats.frames_sent += 1;
         }

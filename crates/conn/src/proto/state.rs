@@ -20,6 +20,7 @@ use super::flow::{ReceiveWindow, SendWindow};
 use super::goaway::{Goaway, Sent};
 use super::half::{Bounds, Place, RecvState, SendState};
 use super::keepalive::{Path, Pings, Purpose};
+use super::memory::{Charge, Pressure};
 use super::notes::{Note, Notes};
 use super::prioritised::Prioritised;
 use super::queue::Chunks;
@@ -145,6 +146,10 @@ pub(super) struct State {
     pub(super) last_received: Instant,
     /// When the wire last took a flight whole and asked for the next.
     pub(super) last_flight: Instant,
+    /// What this connection takes of the memory that it shares.
+    pub(super) charge: Charge,
+    /// How short memory was when it was last looked at.
+    pub(super) pressure: Pressure,
     /// Octets by which the windows of all streams have grown.
     pub(super) window_growth: u32,
     /// Number of the input that is being handled.
@@ -221,6 +226,8 @@ impl State {
             deadlines: Deadlines::default(),
             last_received: now,
             last_flight: now,
+            charge: Charge::new(config.memory.clone()),
+            pressure: Pressure::None,
             window_growth: 0,
             batch: 0,
             holders: Vec::new(),
@@ -370,6 +377,7 @@ impl State {
         if !stream.recv.is_over() {
             self.stats.unread -= stream.recv.fail(&mut self.chunks);
         }
+        self.charge.holds(self.stats.unread + self.stats.queued);
         if !stream.released {
             self.events.push_back(Event::Readable(key));
             self.events.push_back(Event::Writable(key));
@@ -480,6 +488,7 @@ impl State {
         let (queue, stalled) = (self.config.send_queue, self.config.stalled_queue);
         let freely =
             self.stats.queued < queue.saturating_mul(4) && self.peer.initial_window as usize >= stalled;
+        let freely = freely && self.pressure == Pressure::None;
         Bounds {
             queue,
             stalled: if freely { queue } else { stalled },

@@ -21,10 +21,12 @@ pub(super) enum Timer {
     Drain,
     /// The connection has become old.
     Age,
+    /// Memory was short: look again.
+    Memory,
 }
 
 impl Timer {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Handshake,
         Self::SettingsAck,
         Self::HeaderBlock,
@@ -33,6 +35,7 @@ impl Timer {
         Self::Warning,
         Self::Drain,
         Self::Age,
+        Self::Memory,
     ];
 }
 

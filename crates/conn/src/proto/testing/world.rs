@@ -6,6 +6,7 @@
 //! wake-up that is missing shows as a stream that never ends. Chance comes from a seed or from a fuzzer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_frame::{ErrorCode, Side};
@@ -13,7 +14,7 @@ use hbone_frame::{ErrorCode, Side};
 use super::pair::{Cut, Pair};
 use super::rng::Rng;
 use crate::proto::{
-    Config, ConnectionError, Event, OpenError, Read, Request, Response, StreamError, StreamKey,
+    Config, ConnectionError, Event, MemoryBudget, OpenError, Read, Request, Response, StreamError, StreamKey,
 };
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
@@ -101,6 +102,9 @@ fn config(rng: &mut Rng) -> Config {
         window_tuning: rng.once_in(2),
         keepalive_interval: rng.once_in(2).then_some(Duration::from_millis(50)),
         idle_timeout: None,
+        memory: rng
+            .once_in(4)
+            .then(|| Arc::new(MemoryBudget::new(pick(rng, &[1, 1 << 17, 1 << 20]) as usize))),
         ..Config::default()
     }
 }
@@ -219,6 +223,7 @@ impl World {
                 self.streams.push(stream);
             }
             Err(OpenError::Blocked) => self.may_open[side] = false,
+            Err(OpenError::Memory) => {}
             Err(error) => {
                 let over = OpenError::Closed(ConnectionError::Closed);
                 let drained = self.draining && (error == OpenError::Draining || error == over);

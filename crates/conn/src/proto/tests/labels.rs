@@ -70,6 +70,7 @@ fn open_errors() -> Vec<OpenError> {
         OpenError::Exhausted,
         OpenError::Role,
         OpenError::Invalid(Misuse::ProtocolNotEnabled),
+        OpenError::Memory,
         OpenError::Deadline,
     ];
     match &all[0] {
@@ -78,6 +79,7 @@ fn open_errors() -> Vec<OpenError> {
         | OpenError::Exhausted
         | OpenError::Role
         | OpenError::Invalid(_)
+        | OpenError::Memory
         | OpenError::Deadline
         | OpenError::Closed(_) => {}
     }

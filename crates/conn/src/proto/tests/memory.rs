@@ -1,0 +1,188 @@
+//! The budget of memory that connections share: what happens as it fills, and that honest streams go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hbone_frame::{ErrorCode, SettingId, Side};
+
+use super::frames::*;
+use super::pair::Pair;
+use super::script::{Script, plain};
+use crate::proto::{Config, MemoryBudget, OpenError, Read, Request, StreamKey};
+
+const KIB: usize = 1024;
+/// What one connection's charge moves by.
+const STEP: usize = 64 * KIB;
+
+fn budget(steps: usize) -> Arc<MemoryBudget> {
+    Arc::new(MemoryBudget::new(steps * STEP))
+}
+
+fn config(budget: &Arc<MemoryBudget>) -> Config {
+    Config {
+        memory: Some(Arc::clone(budget)),
+        initial_window_size: 1 << 20,
+        connection_window_size: 1 << 30,
+        ..plain()
+    }
+}
+
+/// A server whose peer has sent `octets` of DATA on streams that nobody reads, 256 KiB on each.
+fn stalled(budget: &Arc<MemoryBudget>, octets: usize) -> (Script, Vec<StreamKey>) {
+    let mut script = Script::with(Side::Server, config(budget));
+    let mut keys = Vec::new();
+    for n in 0..octets.div_ceil(256 * KIB) {
+        keys.push(script.skip().tunnel(2 * n as u32 + 1));
+        let mut left = (octets - n * 256 * KIB).min(256 * KIB);
+        while left > 0 {
+            let piece = left.min(16 * KIB);
+            script.send(data(2 * n as u32 + 1, piece));
+            left -= piece;
+        }
+    }
+    script.skip();
+    (script, keys)
+}
+
+#[test]
+fn f15_what_is_held_is_charged_and_returns_when_it_is_read_reset_or_dropped() {
+    let budget = budget(1000);
+    let (mut script, keys) = stalled(&budget, 20 * STEP);
+    assert_eq!(budget.charged(), 20 * STEP);
+    assert_eq!(script.read(keys[0]).0, 256 * KIB);
+    assert_eq!(budget.charged(), 16 * STEP);
+    script.send(rst(3, ErrorCode::CANCEL));
+    assert_eq!(budget.charged(), 12 * STEP);
+    script.engine.release(keys[2]);
+    assert_eq!(budget.charged(), 8 * STEP);
+    script.send(settings(&[(SettingId::INITIAL_WINDOW_SIZE, 0)]));
+    script.engine.write(keys[3], vec![0; 2 * STEP].into()).unwrap();
+    assert_eq!(budget.charged(), 10 * STEP, "what waits to be sent counts too");
+    let other = stalled(&budget, STEP);
+    assert_eq!(budget.charged(), 11 * STEP);
+    drop(script);
+    assert_eq!(budget.charged(), STEP);
+    drop(other);
+    assert_eq!(budget.charged(), 0);
+}
+
+#[test]
+fn f15_from_half_on_windows_shrink_to_64_kib_as_they_are_used() {
+    let budget = budget(40);
+    let (_held, _) = stalled(&budget, 20 * STEP);
+    let mut script = Script::with(Side::Server, config(&budget));
+    let key = script.tunnel(1);
+    let mut credit = 1 << 20;
+    // The peer has its whole first window; from then on 64 KiB at a time.
+    for _ in 0..400 {
+        let piece = credit.min(16 * KIB);
+        assert!(piece > 0, "a reader that reads is never stopped");
+        script.skip().send(data(1, piece));
+        credit -= piece;
+        assert_eq!(script.read(key).1, Ok(Read::Pending));
+        credit += credited(&mut script, 1);
+    }
+    assert_eq!(script.engine.state.streams.get(key).unwrap().recv.window.parts().1, credit as i64);
+    assert!(credit <= 64 * KIB, "{credit}");
+}
+
+/// Credit that the engine has announced for a stream since the last look.
+fn credited(script: &mut Script, stream: u32) -> usize {
+    let mut octets = 0;
+    for seen in script.take() {
+        if let super::script::Seen::Other(hbone_frame::Frame::WindowUpdate { stream: Some(id), increment }) =
+            seen
+            && id.get() == stream
+        {
+            octets += increment as usize;
+        }
+    }
+    octets
+}
+
+#[test]
+fn f15_from_three_quarters_on_only_those_who_read_everything_get_credit_until_there_is_room_again() {
+    let budget = budget(40);
+    let (mut holder, holding) = stalled(&budget, 30 * STEP);
+    let mut script = Script::with(Side::Server, config(&budget));
+    let (slow, fast) = (script.tunnel(1), script.tunnel(3));
+    for _ in 0..64 {
+        script.send(data(1, 16 * KIB)).send(data(3, 16 * KIB));
+        assert_eq!(script.read(fast).1, Ok(Read::Pending));
+    }
+    script.skip();
+    // The slow one reads nearly all of its window, and leaves something.
+    let mut left = script.engine.unread(slow);
+    while left > 1000 {
+        match script.engine.read(slow, left - 1000) {
+            Ok(Read::Data(data)) => left -= data.len(),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(credited(&mut script, 1), 0, "withheld");
+    let window = |script: &Script, key| script.engine.state.streams.get(key).unwrap().recv.window.parts().1;
+    assert_eq!(window(&script, fast), 16 * KIB as i64, "enough to go on");
+    for _ in 0..100 {
+        script.send(data(3, 8 * KIB));
+        assert_eq!(script.read(fast).1, Ok(Read::Pending));
+        script.flush();
+    }
+    assert!(window(&script, fast) >= 8 * KIB as i64);
+    // Somewhere else memory is given back: nobody sends anything here, and yet the credit comes.
+    for key in &holding {
+        assert_eq!(holder.read(*key).1, Ok(Read::Pending));
+    }
+    assert!(budget.charged() < 20 * STEP);
+    script.skip().after(Duration::from_secs(1));
+    assert_eq!(credited(&mut script, 1), (1 << 20) - 1000);
+    assert_eq!(window(&script, fast), 1 << 20);
+    let due = script.engine.poll_timeout();
+    assert_eq!(due, None, "memory is no longer watched");
+}
+
+#[test]
+fn f15_from_nine_tenths_on_new_streams_are_refused_and_those_that_live_go_on() {
+    let budget = budget(40);
+    let (mut holder, holding) = stalled(&budget, 36 * STEP);
+    let mut script = Script::with(Side::Server, config(&budget));
+    for n in 0..100 {
+        script.send(headers(2 * n + 1)).expect(rst(2 * n + 1, ErrorCode::REFUSED_STREAM));
+    }
+    assert!(!script.has_incoming());
+    assert_eq!(script.engine.stats().streams_refused, 100);
+    assert_eq!(script.engine.stats().stream_violations, 0, "the peer is not to blame");
+    let mut client = Script::with(Side::Client, config(&budget));
+    let mut request = Some(Request::connect("10.0.0.1:80"));
+    assert_eq!(client.engine.open(&mut request, false), Err(OpenError::Memory));
+    assert!(request.is_some());
+    holder.send(data(1, 5));
+    assert_eq!(holder.read(holding[0]).0, 256 * KIB + 5);
+    script.tunnel(201);
+    assert!(client.engine.open(&mut request, false).is_ok());
+}
+
+#[test]
+fn f15_honest_streams_arrive_whole_however_small_the_budget_is() {
+    for octets in [1, STEP, 10 * STEP] {
+        let budget = Arc::new(MemoryBudget::new(octets));
+        // Both ends and all connections share it.
+        let config = Config { memory: Some(Arc::clone(&budget)), ..Config::default() };
+        let mut pairs: Vec<_> = (1..4).map(|seed| Pair::with(seed, config.clone(), config.clone())).collect();
+        let keys: Vec<_> = pairs.iter_mut().map(Pair::tunnel).collect();
+        let mut read = vec![0; pairs.len()];
+        let mut written = vec![0; pairs.len()];
+        for _ in 0..10_000 {
+            for (n, pair) in pairs.iter_mut().enumerate() {
+                let (near, far) = keys[n];
+                let room = pair.client.engine.capacity(near).unwrap().min((2 << 20) - written[n]);
+                pair.client.engine.write(near, vec![7; room].into()).unwrap();
+                written[n] += room;
+                pair.settle();
+                read[n] += pair.server.read_all(far).0.len();
+                pair.settle();
+            }
+        }
+        assert_eq!(read, [2 << 20; 3], "a budget of {octets}");
+        assert_eq!(budget.charged(), 0);
+    }
+}
