@@ -252,6 +252,7 @@ fn new_stream(
     if verdict == Verdict::TooLarge {
         state.abuse.provoked_reset(now)?;
         state.stats.stream_violations += 1;
+        state.causes.count(Violation::HeaderListTooLarge.label());
         state.closed.remember(id, if end { Ending::ByPeer } else { Ending::ByUs });
         let error = StreamError::Protocol(Violation::HeaderListTooLarge);
         state.notes.note(Note::Reset { stream: id, error });

@@ -64,6 +64,7 @@ impl Drop for Dial {
 struct Outcome {
     error: Option<ConnectionError>,
     stats: Stats,
+    broken: Vec<(&'static str, u64)>,
     goaway: Option<u32>,
 }
 
@@ -109,9 +110,7 @@ fn judge(row: &Row, outcome: &Outcome, dials: &Dials) {
     if let (End::Fault(violation), Some(code)) = (row.end, outcome.goaway) {
         assert_eq!(code, violation.code().0, "{}: the code in GOAWAY", row.id);
     }
-    if let Some(counter) = row.counter {
-        assert!(counter(&outcome.stats) > 0, "{}: no counter names the cause: {:?}", row.id, outcome.stats);
-    }
+    row.judge_counts(&outcome.stats, &outcome.broken);
     assert!(dials.most() <= row.live, "{}: {} streams served at a time", row.id, dials.most());
 }
 
@@ -165,7 +164,7 @@ async fn finish(
     // A thread that panics drops its sender as well; the panic is passed on by `join`.
     let _ = neighbour.1.await;
     neighbour.0.join().unwrap();
-    let stats = victim.handle.stats();
+    let (stats, broken) = (victim.handle.stats(), victim.handle.violations());
     let seen = error.or_else(|| ended(&victim));
     // The attacker may have hung up already.
     let _ = attacker.socket.await.unwrap().shutdown(Shutdown::Both);
@@ -175,7 +174,7 @@ async fn finish(
     drop(honest.handle);
     honest.driver.await.unwrap();
     let scanner = attacker.thread.join().unwrap();
-    Outcome { error: seen, stats, goaway: scanner.goaway }
+    Outcome { error: seen, stats, broken, goaway: scanner.goaway }
 }
 
 fn ended(victim: &Running) -> Option<ConnectionError> {

@@ -73,6 +73,8 @@ pub(crate) struct Row {
     pub(crate) end: End,
     /// The counter that names the cause: not 0 afterwards.
     pub(crate) counter: Option<fn(&Stats) -> u64>,
+    /// A rule that must have been counted as broken; one that ends the connection always must.
+    pub(crate) breaks: Option<Violation>,
     /// RST_STREAM of this code must have been sent (in virtual time).
     pub(crate) resets: Option<u32>,
     /// The most octets that the engine may hold.
@@ -106,6 +108,7 @@ impl Row {
             pace: Duration::ZERO,
             end: End::Lives,
             counter: None,
+            breaks: None,
             resets: None,
             heap: HEAP,
             live: Config::default().max_concurrent_streams as usize,
@@ -181,6 +184,10 @@ impl Row {
         Self { counter: Some(counter), ..self }
     }
 
+    pub(crate) fn breaks(self, violation: Violation) -> Self {
+        Self { breaks: Some(violation), ..self }
+    }
+
     pub(crate) fn resets(self, code: u32) -> Self {
         Self { resets: Some(code), ..self }
     }
@@ -215,6 +222,19 @@ impl Row {
             wire
         };
         (0..times).map(unit).collect()
+    }
+
+    /// Judges what was counted: by the counter of the row, and by the names of rules.
+    pub(crate) fn judge_counts(&self, stats: &Stats, broken: &[(&'static str, u64)]) {
+        if let Some(counter) = self.counter {
+            assert!(counter(stats) > 0, "{}: no counter names the cause: {stats:?}", self.id);
+        }
+        let fatal = if let End::Fault(violation) = self.end { Some(violation) } else { None };
+        for violation in fatal.into_iter().chain(self.breaks) {
+            let label = violation.label();
+            let counted = broken.iter().any(|(name, count)| *name == label && *count > 0);
+            assert!(counted, "{}: {label} was not counted: {broken:?}", self.id);
+        }
     }
 
     /// Judges the end as the application saw it.
