@@ -65,7 +65,7 @@ impl Incoming {
     /// As [`Incoming::accept`], to be polled. Streams that failed while they waited are passed over.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Request, Stream)>> {
         let accepted = self.shared.with(|state, effects| {
-            while let Some((key, request)) = state.incoming.pop_front() {
+            while let Some((key, request)) = state.next_incoming() {
                 if state.conn.stream_error(key).is_some() {
                     state.conn.release(key);
                     continue;
@@ -93,7 +93,7 @@ impl Drop for Incoming {
         self.shared.with(|state, effects| {
             state.accepting = false;
             effects.retire(state.acceptor.take());
-            while let Some((key, _)) = state.incoming.pop_front() {
+            while let Some((key, _)) = state.next_incoming() {
                 state.refuse(key);
             }
             state.leave();
@@ -103,7 +103,7 @@ impl Drop for Incoming {
 
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = self.shared.look(|state| state.incoming.len());
+        let waiting = self.shared.look(|state| state.incoming());
         f.debug_struct("Incoming").field("waiting", &waiting).finish()
     }
 }

@@ -19,6 +19,10 @@ use crate::proto::{Connection, ConnectionError, Event, Request, Response, Stream
 use crate::slots::Slots;
 use hbone_frame::ErrorCode;
 
+/// Octets of request heads, as RFC 7541 4.1 counts them, that may wait for `accept`; a few octets of HPACK stand for
+/// a long list. Streams beyond are refused, safe to retry.
+const MOST_WAITING: usize = 512 * 1024;
+
 /// The state that all owners of a connection share.
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -35,7 +39,9 @@ pub(super) struct State {
     /// Responses that were not taken yet: few, and their room is used again.
     responses: Slots<Response>,
     pub(super) driver: DriverState,
-    pub(super) incoming: VecDeque<(StreamKey, Request)>,
+    incoming: VecDeque<(StreamKey, Request)>,
+    /// Octets of the heads in `incoming`.
+    waiting: usize,
     pub(super) acceptor: Option<Waker>,
     /// Whether `Incoming` is still there.
     pub(super) accepting: bool,
@@ -183,6 +189,7 @@ impl Shared {
             responses: Slots::default(),
             driver: DriverState::new(),
             incoming: VecDeque::new(),
+            waiting: 0,
             acceptor: None,
             accepting: true,
             openers: VecDeque::new(),
@@ -261,7 +268,9 @@ impl State {
                 effects.wake(self.slot(key).and_then(|slot| slot.reader.take()));
             }
             Event::Incoming { key, request, .. } => {
-                if self.accepting {
+                let size = request.fields().size();
+                if self.accepting && self.waiting + size <= MOST_WAITING {
+                    self.waiting += size;
                     self.incoming.push_back((key, request));
                     effects.wake(self.acceptor.take());
                 } else {
@@ -313,6 +322,18 @@ impl State {
         if let Some(first) = self.openers.front_mut() {
             effects.wake(first.waker.take());
         }
+    }
+
+    /// The first of those who wait for `accept`.
+    pub(super) fn next_incoming(&mut self) -> Option<(StreamKey, Request)> {
+        let (key, request) = self.incoming.pop_front()?;
+        self.waiting -= request.fields().size();
+        Some((key, request))
+    }
+
+    /// How many wait for `accept`.
+    pub(super) fn incoming(&self) -> usize {
+        self.incoming.len()
     }
 
     /// Gives back a stream that nobody will accept.

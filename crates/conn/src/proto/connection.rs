@@ -28,6 +28,9 @@ use super::timer::Timer;
 use super::transmit::Transmit;
 use super::urgency;
 
+/// Octets of header lists, as RFC 7541 4.1 counts them, that wait in events before the next frame is taken.
+const HEADS_PAUSE: usize = 64 * 1024;
+
 /// One HTTP/2 connection, either side: a deterministic state machine without I/O and without a clock.
 ///
 /// What the wire says never fails a call: each outcome is an event or something to transmit. Time never runs
@@ -55,7 +58,18 @@ impl Connection {
         state.heed_memory(now);
         state.next_batch();
         state.decoder.feed(bytes);
+        self.digest(now, HEADS_PAUSE);
+    }
+
+    /// Takes what the decoder holds, until `heads` octets of header lists wait for the application: a few octets of
+    /// HPACK stand for a long list. Goes on when `poll_event` has handed them out.
+    fn digest(&mut self, now: Instant, heads: usize) {
+        self.state.paused = false;
         while self.state.is_open() {
+            if self.state.heads_untaken >= heads {
+                self.state.paused = true;
+                return;
+            }
             let mut last = None;
             let outcome = match self.state.decoder.next() {
                 Ok(None) => break,
@@ -85,7 +99,8 @@ impl Connection {
     }
 
     /// The peer has closed its direction of the transport.
-    pub fn handle_eof(&mut self, _now: Instant) {
+    pub fn handle_eof(&mut self, now: Instant) {
+        self.digest_rest(now);
         let state = &mut self.state;
         let error = match &state.goaway.received {
             Some(received) if received.code != ErrorCode::NO_ERROR => received.error(),
@@ -98,8 +113,16 @@ impl Connection {
     }
 
     /// The transport has failed.
-    pub fn handle_io_error(&mut self, _now: Instant, kind: io::ErrorKind) {
+    pub fn handle_io_error(&mut self, now: Instant, kind: io::ErrorKind) {
+        self.digest_rest(now);
         self.state.end_without_transport(ConnectionError::Io(kind));
+    }
+
+    /// Nothing more comes: what has come counts before that.
+    fn digest_rest(&mut self, now: Instant) {
+        if self.state.paused {
+            self.digest(now, usize::MAX);
+        }
     }
 
     /// The time of `poll_timeout` has come. Harmless at any other time.
@@ -513,12 +536,18 @@ impl Connection {
 
     /// What the application may want to know, in order.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.state.events.pop_front();
-        if event.is_none() {
-            relax(&mut self.state.events);
+        if self.state.paused && self.state.events.is_empty() {
+            self.digest(self.state.heard(), HEADS_PAUSE);
         }
-        if event.is_none() && self.state.streams.active_in_all() == 0 {
-            self.state.give_back();
+        let event = self.state.events.pop_front();
+        match &event {
+            Some(event) => self.state.heads_untaken -= event.head_size(),
+            None => {
+                relax(&mut self.state.events);
+                if self.state.streams.active_in_all() == 0 {
+                    self.state.give_back();
+                }
+            }
         }
         event
     }

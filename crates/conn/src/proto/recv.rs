@@ -282,7 +282,7 @@ fn new_stream(
     state.stats.streams_accepted += 1;
     state.notes.note(Note::Opened { stream: id, by: id.initiator() });
     note_head(state, id, None, end);
-    state.events.push_back(Event::Incoming { key, request, end });
+    state.tell_head(Event::Incoming { key, request, end });
     Ok(())
 }
 
@@ -395,7 +395,7 @@ fn answer(
     stream.recv.state = if end { RecvState::Finished } else { RecvState::Open };
     let woken = end && std::mem::take(&mut stream.recv.wants_data);
     note_head(state, key.id(), Some(status), end);
-    state.events.push_back(Event::Response { key, response, end });
+    state.tell_head(Event::Response { key, response, end });
     if woken {
         state.events.push_back(Event::Readable(key));
     }

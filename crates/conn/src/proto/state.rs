@@ -157,6 +157,10 @@ pub(super) struct State {
     /// Streams whose queues hold slices of inputs.
     pub(super) holders: Vec<StreamKey>,
     pub(super) events: VecDeque<Event>,
+    /// Octets of the header lists in `events`.
+    pub(super) heads_untaken: usize,
+    /// Input waits in the decoder until they are taken.
+    pub(super) paused: bool,
     /// `open` was refused for want of a slot: somebody waits for `Event::Openable`.
     pub(super) wants_slot: bool,
     pub(super) notes: Notes,
@@ -232,6 +236,8 @@ impl State {
             batch: 0,
             holders: Vec::new(),
             events: VecDeque::new(),
+            heads_untaken: 0,
+            paused: false,
             wants_slot: false,
             notes: Notes::default(),
             stats: Stats::default(),
@@ -294,6 +300,12 @@ impl State {
         self.replies += 1;
         self.control.push_back(control);
         Ok(())
+    }
+
+    /// Hands a head to the application.
+    pub(super) fn tell_head(&mut self, event: Event) {
+        self.heads_untaken += event.head_size();
+        self.events.push_back(event);
     }
 
     /// After a flight or new credit: DATA waits for the connection's window, or no longer does.

@@ -394,3 +394,35 @@ fn h41_a_writer_is_bounded_by_its_queue_when_nobody_reads() {
     assert_eq!(taken, 50_000);
     assert_eq!(script.engine.queued(key), 50_000);
 }
+
+#[test]
+fn h02_frames_wait_while_long_lists_wait_for_the_application_and_none_is_lost() {
+    let long = "v".repeat(3000);
+    let fields = [&GET[..], &[("x", long.as_str()); 8]].concat();
+    let mut script = Script::server();
+    let mut wire = Vec::new();
+    for n in 0..50 {
+        wire.extend(head(2 * n + 1, &fields, false));
+        wire.extend(data(2 * n + 1, 7));
+    }
+    script.engine.handle_bytes(script.now, wire.into());
+    assert_eq!(script.engine.stats().streams_accepted, 3, "64 KiB of lists wait, and not more");
+    script.flush();
+    for _ in 0..50 {
+        let key = script.incoming();
+        assert_eq!(script.read(key), (7, Ok(Read::Pending)));
+    }
+    assert!(!script.has_incoming());
+    script.expect_alive();
+}
+
+#[test]
+fn h02_input_that_waits_counts_before_the_end_of_the_transport() {
+    let long = "v".repeat(3000);
+    let fields = [&GET[..], &[("x", long.as_str()); 8]].concat();
+    let mut script = Script::server();
+    let wire: Vec<u8> = (0..5).flat_map(|n| head(2 * n + 1, &fields, true)).collect();
+    script.engine.handle_bytes(script.now, wire.into());
+    script.engine.handle_eof(script.now);
+    assert_eq!(script.engine.stats().streams_accepted, 5);
+}

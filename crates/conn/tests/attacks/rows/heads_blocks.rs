@@ -196,7 +196,7 @@ fn dripped() -> Row {
     let rest = DRIPPED as usize - whole.len() - 4;
     integer(&mut whole, 0, 7, rest);
     whole.resize(DRIPPED as usize, b'v');
-    Row::on_server("h09-drip", DRIPPED, move |n, out| out.push(whole[n as usize]))
+    Row::on_server("h09-drip", DRIPPED, move |n, out| out.extend(whole.get(n as usize)))
         .prologue(|out| head_alone(out, HEADERS, END_HEADERS, 1, DRIPPED))
         .pace(Duration::from_micros(10))
         .breaks(Violation::HeaderListTooLarge)
