@@ -32,6 +32,8 @@ struct Entry {
 #[derive(Default)]
 pub(super) struct ClosedStreams {
     recent: VecDeque<Entry>,
+    /// The highest that was ever remembered, by parity: what lies above need not be looked for.
+    highest: [Option<StreamId>; 2],
     tolerated: [Option<StreamId>; 2],
 }
 
@@ -43,11 +45,16 @@ impl ClosedStreams {
             let mark = &mut self.tolerated[forgotten.get() as usize % 2];
             *mark = (*mark).max(Some(forgotten));
         }
+        let highest = &mut self.highest[id.get() as usize % 2];
+        *highest = (*highest).max(Some(id));
         self.recent.push_back(Entry { id, ending, heads: 0 });
     }
 
     /// How the stream ended; `None` when that is not remembered.
     pub(super) fn recall(&self, id: StreamId) -> Option<Ending> {
+        if Some(id) > self.highest[id.get() as usize % 2] {
+            return None;
+        }
         if let Some(entry) = self.recent.iter().rev().find(|entry| entry.id == id) {
             return Some(entry.ending);
         }

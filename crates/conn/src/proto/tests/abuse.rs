@@ -398,7 +398,7 @@ fn h41_a_writer_is_bounded_by_its_queue_when_nobody_reads() {
 #[test]
 fn h02_frames_wait_while_long_lists_wait_for_the_application_and_none_is_lost() {
     let long = "v".repeat(3000);
-    let fields = [&GET[..], &[("x", long.as_str()); 8]].concat();
+    let fields = [GET, &[("x", long.as_str()); 8]].concat();
     let mut script = Script::server();
     let mut wire = Vec::new();
     for n in 0..50 {
@@ -419,7 +419,7 @@ fn h02_frames_wait_while_long_lists_wait_for_the_application_and_none_is_lost() 
 #[test]
 fn h02_input_that_waits_counts_before_the_end_of_the_transport() {
     let long = "v".repeat(3000);
-    let fields = [&GET[..], &[("x", long.as_str()); 8]].concat();
+    let fields = [GET, &[("x", long.as_str()); 8]].concat();
     let mut script = Script::server();
     let wire: Vec<u8> = (0..5).flat_map(|n| head(2 * n + 1, &fields, true)).collect();
     script.engine.handle_bytes(script.now, wire.into());

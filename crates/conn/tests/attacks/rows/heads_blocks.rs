@@ -74,10 +74,10 @@ fn h03_endless_huffman_is_closed_within_twice_the_list() {
 fn huffman_over_the_list() -> Row {
     Row::on_server("h03-list", 1000, |n, out| {
         let mut extra = Vec::new();
-        huffman_field(&mut extra, b"x", &zeros(520));
+        huffman_field(&mut extra, b"x", &zeros(130));
         request(out, nth(n), &extra);
     })
-    .configured(|config| config.max_header_list_size = 4096)
+    .configured(|config| config.max_header_list_size = 1024)
     .ends(Violation::Flood(Flood::ProvokedResets))
     .breaks(Violation::HeaderListTooLarge)
 }
@@ -155,10 +155,7 @@ fn slow_blocks() -> Vec<Row> {
     };
     vec![
         // An octet every 10 ms of a block that would take 5 s.
-        late(
-            Row::on_server("h06", 400, octet)
-                .prologue(|out| head_alone(out, HEADERS, END_HEADERS, 1, 500)),
-        ),
+        late(Row::on_server("h06", 400, octet).prologue(|out| head_alone(out, HEADERS, END_HEADERS, 1, 500))),
         // A frame every 100 ms: the timer is not refreshed by frames.
         late(Row::on_server("h06-frames", 400, fragment).prologue(begin_block)),
         late(Row::on_client("h06-client", 4, 400, fragment).prologue(begin_answer)),
