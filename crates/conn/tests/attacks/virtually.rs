@@ -109,10 +109,16 @@ pub(crate) fn prove(row: &Row) -> (usize, usize) {
     (outcome.peak, outcome.wire)
 }
 
+/// When virtual time begins.
+#[expect(clippy::disallowed_methods, reason = "the one moment that is not an argument")]
+pub(crate) fn epoch() -> Instant {
+    Instant::now()
+}
+
 impl<'a> Victim<'a> {
     #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
     fn new(row: &Row, source: &'a Bytes) -> Self {
-        let now = Instant::now();
+        let now = epoch();
         let config: Config = row.config.clone();
         Self {
             conn: Connection::new(row.victim, config, now),

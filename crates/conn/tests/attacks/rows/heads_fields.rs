@@ -122,14 +122,17 @@ fn h15_injection_over_a_socket() {
     injected().into_iter().for_each(prove);
 }
 
+/// Names and values.
+type List = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A place of a request where an octet is injected: the fields around it, and what is allowed there.
 struct Place {
     name: &'static str,
-    fields: fn(u8) -> Vec<(Vec<u8>, Vec<u8>)>,
+    fields: fn(u8) -> List,
     allowed: fn(u8) -> bool,
 }
 
-fn fields(pairs: &[(&[u8], &[u8])]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn fields(pairs: &[(&[u8], &[u8])]) -> List {
     pairs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
@@ -140,7 +143,7 @@ const PATH: (&[u8], &[u8]) = (b":path", b"/");
 const EXTENDED: (&[u8], &[u8]) = (b":method", b"CONNECT");
 
 /// A request with one more field.
-fn with(name: &[u8], value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn with(name: &[u8], value: &[u8]) -> List {
     fields(&[METHOD, SCHEME, AUTHORITY, PATH, (name, value)])
 }
 
@@ -209,7 +212,7 @@ const PLACES: &[Place] = &[
 ];
 
 /// A row of one request of these fields.
-fn one_request(fields: Vec<(Vec<u8>, Vec<u8>)>) -> Row {
+fn one_request(fields: List) -> Row {
     Row::on_server("h15", 1, move |n, out| {
         let mut list = Vec::new();
         fields.iter().for_each(|(name, value)| field(&mut list, name, value));
@@ -231,25 +234,30 @@ fn h15_every_octet_at_every_place_of_a_request() {
     }
 }
 
+/// The same in a response.
+const ANSWER_PLACES: &[Place] = &[
+    Place {
+        name: ":status",
+        fields: |octet| fields(&[(b":status", &[b'2', octet, b'0'])]),
+        allowed: |octet| octet.is_ascii_digit(),
+    },
+    Place {
+        name: "a name",
+        fields: |octet| fields(&[(b":status", b"200"), (&[b'a', octet], b"v")]),
+        allowed: |octet| is_token(octet) && !octet.is_ascii_uppercase(),
+    },
+    Place {
+        name: "a value",
+        fields: |octet| fields(&[(b":status", b"200"), (b"x", &[b'v', octet, b'v'])]),
+        allowed: |octet| !is_control(octet),
+    },
+];
+
 #[test]
 fn h15_every_octet_at_every_place_of_a_response() {
-    type Block = fn(u8) -> Vec<(Vec<u8>, Vec<u8>)>;
-    let places: [(&str, Block, fn(u8) -> bool); 3] = [
-        (":status", |octet| fields(&[(b":status", &[b'2', octet, b'0'])]), |octet| octet.is_ascii_digit()),
-        (
-            "a name",
-            |octet| fields(&[(b":status", b"200"), (&[b'a', octet], b"v")]),
-            |octet| is_token(octet) && !octet.is_ascii_uppercase(),
-        ),
-        (
-            "a value",
-            |octet| fields(&[(b":status", b"200"), (b"x", &[b'v', octet, b'v'])]),
-            |octet| !is_control(octet),
-        ),
-    ];
-    for (place, pairs, allowed) in places {
+    for Place { name, fields, allowed } in ANSWER_PLACES {
         for octet in 0..=255 {
-            let list = pairs(octet);
+            let list = fields(octet);
             let row = Row::on_client("h15", 1, 1, move |n, out| {
                 let mut whole = Vec::new();
                 list.iter().for_each(|(name, value)| field(&mut whole, name, value));
@@ -257,9 +265,9 @@ fn h15_every_octet_at_every_place_of_a_response() {
             });
             let outcome = virtually::run(&row, 1);
             let blamed = u32::from(!allowed(octet));
-            assert_eq!(outcome.stats.stream_violations, u64::from(blamed), "{octet:#04x} in {place}");
-            assert_eq!(outcome.resets[1], blamed, "{octet:#04x} in {place}");
-            assert_eq!(outcome.error, None, "{octet:#04x} in {place}");
+            assert_eq!(outcome.stats.stream_violations, u64::from(blamed), "{octet:#04x} in {name}");
+            assert_eq!(outcome.resets[1], blamed, "{octet:#04x} in {name}");
+            assert_eq!(outcome.error, None, "{octet:#04x} in {name}");
         }
     }
 }
