@@ -116,7 +116,6 @@ pub(crate) fn epoch() -> Instant {
 }
 
 impl<'a> Victim<'a> {
-    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
     fn new(row: &Row, source: &'a Bytes) -> Self {
         let now = epoch();
         let config: Config = row.config.clone();
