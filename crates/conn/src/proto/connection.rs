@@ -296,6 +296,8 @@ impl Connection {
                 } else if end {
                     return Err(StreamError::Finished);
                 }
+                // What was written before the answer leaves behind it, and END_STREAM with its last octet.
+                let end = end && stream.send.queue.is_empty();
                 state.heads.push_back(HeadOut { key, fields: response.into_fields(), end });
                 Ok(())
             }

@@ -3,7 +3,7 @@
 use hbone_frame::{ErrorCode, SettingId, Side};
 
 use super::frames::*;
-use super::script::{Script, plain};
+use super::script::{Script, Seen, plain};
 use crate::proto::{Config, Event, Misuse, OpenError, Read, Request, Response, StreamError, Violation};
 
 const PROTOCOL_ERROR: ErrorCode = ErrorCode::PROTOCOL_ERROR;
@@ -334,4 +334,20 @@ fn rfc9113_6_2_header_blocks_longer_than_the_peers_frames_are_continued() {
         .map(|field| (str::from_utf8(field.name).unwrap(), str::from_utf8(field.value).unwrap()))
         .collect();
     script.expect(head(1, &fields, true)).expect_nothing();
+}
+
+#[test]
+fn octets_that_were_written_before_an_answer_that_finishes_leave_behind_it() {
+    let mut script = Script::server();
+    script.send(get(1));
+    let key = script.incoming();
+    script.skip();
+    script.engine.write(key, "early".into()).unwrap();
+    script.engine.respond(key, Response::new(200), true).unwrap();
+    script.engine.release(key);
+    script.flush();
+    assert!(matches!(
+        script.take()[..],
+        [Seen::Headers { end: false, .. }, Seen::Data { octets: 5, end: true, .. }]
+    ));
 }
