@@ -15,6 +15,7 @@ pub mod descriptors;
 pub mod dial;
 pub mod exit;
 pub mod log;
+mod memory;
 pub mod node;
 pub mod report;
 pub mod run;

@@ -7,6 +7,7 @@ use hbone_conn::Config;
 use hbone_tunnel::{ConnectConfig, InboundConfig, InboundLimits, OutboundConfig, PoolConfig, RelayLimits};
 
 use crate::config::{Capture, Inbound, Limits, Resolved};
+use crate::memory;
 
 /// A listener of kind `hbone` on a node that listens on `own_ports`.
 pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -> InboundConfig {
@@ -58,6 +59,7 @@ fn connection(limits: &Limits) -> Config {
         handshake_timeout: limits.handshake_timeout,
         // The engine's own limit must not end what the pool wants to keep.
         idle_timeout: default.idle_timeout.map(|idle| idle.max(limits.pool_timeout)),
+        memory: Some(memory::budget(limits.memory)),
         ..default
     }
 }
@@ -105,6 +107,16 @@ mod tests {
         assert_eq!(pool(&limits).connect.connection.idle_timeout, Some(hour));
         let limits = Limits { pool_timeout: Duration::from_secs(1), ..Limits::default() };
         assert_eq!(pool(&limits).connect.connection.idle_timeout, Config::default().idle_timeout);
+    }
+
+    #[test]
+    fn f15_both_sides_of_the_node_share_one_budget_of_memory() {
+        let limits = Limits::default();
+        let memory = |config: Config| config.memory.expect("a node counts its memory");
+        let (near, far) = (memory(connect(&limits).connection), memory(connection(&limits)));
+        assert!(Arc::ptr_eq(&near, &far));
+        let fresh = Limits { memory: 1 << 30, ..limits };
+        assert!(Arc::ptr_eq(&near, &memory(connection(&fresh))), "also after a reload");
     }
 
     #[test]

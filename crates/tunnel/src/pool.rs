@@ -472,7 +472,7 @@ async fn attempt(lease: Lease, request: Request, at: &Authority) -> Result<Opene
         }
     };
     let mut stream = opened.map_err(|error| {
-        let settled = matches!(error, OpenError::Invalid(_) | OpenError::Role);
+        let settled = matches!(error, OpenError::Invalid(_) | OpenError::Role | OpenError::Memory);
         let error = TunnelError::Open { peer: at.clone(), error };
         if settled { Failed::Final(error) } else { Failed::Unprocessed(error) }
     })?;

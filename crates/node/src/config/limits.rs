@@ -38,6 +38,8 @@ pub struct Limits {
     pub tunnels: Option<usize>,
     /// Connections of one listener that have not shown their certificate yet (1024).
     pub unauthenticated: Option<usize>,
+    /// Octets that all tunnels together may hold unread or unsent (1 GiB), see `MemoryBudget`.
+    pub memory: usize,
 }
 
 impl Default for Limits {
@@ -57,6 +59,7 @@ impl Default for Limits {
             connections_per_peer: None,
             tunnels: None,
             unauthenticated: None,
+            memory: 1024 * MIB,
         }
     }
 }
@@ -70,6 +73,7 @@ impl Limits {
             ("connections_per_peer", self.connections_per_peer != fresh.connections_per_peer),
             ("tunnels", self.tunnels != fresh.tunnels),
             ("unauthenticated", self.unauthenticated != fresh.unauthenticated),
+            ("memory_mib", self.memory != fresh.memory),
             // The listeners follow, the pool does not.
             ("dial_timeout (to peers)", self.dial_timeout != fresh.dial_timeout),
             ("handshake_timeout (to peers)", self.handshake_timeout != fresh.handshake_timeout),
@@ -110,6 +114,7 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>, raw: &RawLimits) -> Limits {
     limits.connections_per_peer = count(&raw.connections_per_peer);
     limits.tunnels = count(&raw.tunnels);
     limits.unauthenticated = count(&raw.unauthenticated);
+    limits.memory = count(&raw.memory_mib).map_or(limits.memory, |mib| mib.saturating_mul(MIB));
     limits
 }
 
@@ -121,4 +126,5 @@ fn duration(resolver: &mut Resolver<'_>, key: &str, at: &At<String>) -> Option<D
     })
 }
 
+const MIB: usize = 1 << 20;
 const DURATION: &str = "a whole number and a unit: \"500ms\", \"10s\", \"5m\", \"1h\"";

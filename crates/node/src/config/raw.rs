@@ -97,6 +97,7 @@ pub(super) struct RawLimits {
     pub(super) connections_per_peer: Option<At<u64>>,
     pub(super) tunnels: Option<At<u64>>,
     pub(super) unauthenticated: Option<At<u64>>,
+    pub(super) memory_mib: Option<At<u64>>,
 }
 
 impl Raw {
@@ -234,6 +235,7 @@ impl RawLimits {
             connections_per_peer: section.integer("connections_per_peer", 1..=256),
             tunnels: section.integer("tunnels", 1..=1_000_000),
             unauthenticated: section.integer("unauthenticated", 1..=100_000),
+            memory_mib: section.integer("memory_mib", 16..=1_048_576),
         };
         section.finish(source, faults);
         raw

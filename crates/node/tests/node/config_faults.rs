@@ -253,6 +253,19 @@ fn few_streams_per_connection_leave_callers_their_own_number() {
 }
 
 #[test]
+fn f15_memory_is_bounded_by_default_and_by_mebibytes() {
+    let lab = lab();
+    for (line, octets) in [("", 1 << 30), ("memory_mib = 64\n", 64 << 20)] {
+        let text = format!("{}[limits]\n{line}", identity_section("alice"));
+        let resolved =
+            config::load(&lab.write("node.toml", &text)).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(resolved.limits.memory, octets);
+    }
+    let found = faults(&lab, &format!("{}[limits]\nmemory_mib = 15\n", identity_section("alice")));
+    assert!(found.len() == 1 && found[0].1.contains("from 16 to"), "{found:?}");
+}
+
+#[test]
 fn a_whole_configuration_has_no_faults_and_check_explains_it() {
     let lab = lab();
     let text = format!(
