@@ -22,7 +22,7 @@ use super::notes::Note;
 use super::queue::OWN;
 use super::recv;
 use super::send;
-use super::state::{Control, Fault, HeadOut, State, relax};
+use super::state::{Control, Fault, HeadOut, State};
 use super::streams::{Failure, Parting, Stream, StreamKey};
 use super::timer::Timer;
 use super::transmit::Transmit;
@@ -544,12 +544,7 @@ impl Connection {
         let event = self.state.events.pop_front();
         match &event {
             Some(event) => self.state.heads_untaken -= event.head_size(),
-            None => {
-                relax(&mut self.state.events);
-                if self.state.streams.active_in_all() == 0 {
-                    self.state.give_back();
-                }
-            }
+            None => self.state.told(),
         }
         event
     }

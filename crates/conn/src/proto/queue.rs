@@ -7,8 +7,6 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::slots::Slots;
-
 /// Pieces below this size are copied, larger ones shared.
 const SMALL: usize = 2048;
 /// The room of a tail chunk, at the least.
@@ -23,35 +21,84 @@ enum Chunk {
 /// The number of an input that is no read buffer: what the application hands over.
 pub(super) const OWN: u32 = 0;
 
+/// Places for which a table without chunks keeps room between silences.
+const CROWD: usize = 512;
 /// Stands for no chunk.
 const NONE: u32 = u32::MAX;
 
-/// A chunk, and the number of the one behind it in its queue.
+/// A place in the table.
 struct Link {
-    chunk: Chunk,
+    /// `None`: vacant.
+    chunk: Option<Chunk>,
+    /// The place of the chunk behind it in its queue, or the next vacant place; or [`NONE`].
     next: u32,
 }
 
 /// The chunks of all queues of a connection.
-#[derive(Default)]
 pub(super) struct Chunks {
-    links: Slots<Link>,
+    links: Vec<Link>,
+    /// The place that was vacated last.
+    vacant: u32,
+    count: usize,
+}
+
+impl Default for Chunks {
+    fn default() -> Self {
+        Self { links: Vec::new(), vacant: NONE, count: 0 }
+    }
 }
 
 impl Chunks {
-    /// Gives up what is kept for use again.
+    /// Gives up what is kept for use again: the vacant places behind the last chunk.
     pub(super) fn rest(&mut self) {
-        self.links.rest();
+        while self.links.pop_if(|link| link.chunk.is_none()).is_some() {}
+        self.links.shrink_to_fit();
+        self.vacant = NONE;
+        for (number, link) in self.links.iter_mut().enumerate() {
+            if link.chunk.is_none() {
+                link.next = std::mem::replace(&mut self.vacant, number as u32);
+            }
+        }
     }
 
     /// Chunks of all queues together.
     #[cfg(any(test, fuzzing))]
     pub(super) const fn count(&self) -> usize {
-        self.links.len()
+        self.count
     }
 
-    fn at(&mut self, number: u32) -> Option<&mut Link> {
-        self.links.get_mut(number as usize)
+    /// Its number. There are far fewer than 2^32: every one holds octets of a window or of an application's writes.
+    fn insert(&mut self, chunk: Chunk) -> u32 {
+        self.count += 1;
+        let number = self.vacant;
+        match self.links.get_mut(number as usize) {
+            Some(place) => {
+                place.chunk = Some(chunk);
+                self.vacant = std::mem::replace(&mut place.next, NONE);
+                number
+            }
+            None => {
+                self.links.push(Link { chunk: Some(chunk), next: NONE });
+                self.links.len() as u32 - 1
+            }
+        }
+    }
+
+    /// Vacates a place whose chunk was taken; the place of the one behind it.
+    fn vacate(&mut self, number: u32) -> u32 {
+        let Some(place) = self.links.get_mut(number as usize) else { return NONE };
+        let next = std::mem::replace(&mut place.next, self.vacant);
+        self.vacant = number;
+        self.count -= 1;
+        if self.count == 0 && self.links.len() > CROWD {
+            *self = Self::default();
+        }
+        next
+    }
+
+    fn at(&mut self, number: u32) -> Option<(&mut Chunk, &mut u32)> {
+        let Link { chunk, next } = self.links.get_mut(number as usize)?;
+        Some((chunk.as_mut()?, next))
     }
 }
 
@@ -101,7 +148,7 @@ impl ByteQueue {
     pub(super) fn copy_older(&self, chunks: &mut Chunks, batch: u32) -> bool {
         let mut remain = false;
         let mut at = self.first;
-        while let Some(Link { chunk, next }) = chunks.at(at) {
+        while let Some((chunk, next)) = chunks.at(at) {
             at = *next;
             let Chunk::Shared(data, input) = chunk else { continue };
             if input.wrapping_sub(batch) < u32::MAX / 2 {
@@ -137,25 +184,35 @@ impl ByteQueue {
         if max == 0 {
             return None;
         }
-        let part = match &mut chunks.at(self.first)?.chunk {
-            Chunk::Shared(chunk, _) if chunk.len() > max => Some(chunk.split_to(max)),
-            Chunk::Gathering(chunk) if chunk.len() > max => Some(chunk.split_to(max).freeze()),
-            Chunk::Shared(..) | Chunk::Gathering(_) => None,
-        };
-        let data = match part {
-            Some(part) => part,
-            None => match self.pop_chunk(chunks)? {
-                Chunk::Shared(chunk, _) => chunk,
-                Chunk::Gathering(chunk) => chunk.freeze(),
-            },
+        let place = chunks.links.get_mut(self.first as usize)?;
+        let (data, rest) = match place.chunk.take()? {
+            Chunk::Shared(mut chunk, batch) if chunk.len() > max => {
+                (chunk.split_to(max), Some(Chunk::Shared(chunk, batch)))
+            }
+            Chunk::Gathering(mut chunk) if chunk.len() > max => {
+                (chunk.split_to(max).freeze(), Some(Chunk::Gathering(chunk)))
+            }
+            Chunk::Shared(chunk, _) => (chunk, None),
+            Chunk::Gathering(chunk) => (chunk.freeze(), None),
         };
         self.len -= data.len();
+        if rest.is_some() {
+            place.chunk = rest;
+        } else {
+            self.forget_first(chunks);
+        }
         Some(data)
     }
 
     /// Forgets everything; returns how many octets that were.
     pub(super) fn clear(&mut self, chunks: &mut Chunks) -> usize {
-        while self.pop_chunk(chunks).is_some() {}
+        if self.is_empty() {
+            return 0;
+        }
+        while let Some(place) = chunks.links.get_mut(self.first as usize) {
+            place.chunk = None;
+            self.forget_first(chunks);
+        }
         std::mem::take(&mut self.len)
     }
 
@@ -164,7 +221,7 @@ impl ByteQueue {
     pub(super) fn recount(&self, chunks: &Chunks) -> (usize, usize) {
         let (mut octets, mut count) = (0, 0);
         let mut at = self.first;
-        while let Some(Link { chunk, next }) = chunks.links.get(at as usize) {
+        while let Some(Link { chunk: Some(chunk), next }) = chunks.links.get(at as usize) {
             octets += match chunk {
                 Chunk::Shared(chunk, _) => chunk.len(),
                 Chunk::Gathering(chunk) => chunk.len(),
@@ -177,26 +234,24 @@ impl ByteQueue {
     }
 
     fn tail<'a>(&self, chunks: &'a mut Chunks) -> Option<&'a mut Chunk> {
-        Some(&mut chunks.at(self.last)?.chunk)
+        Some(chunks.at(self.last)?.0)
     }
 
     fn push_chunk(&mut self, chunks: &mut Chunks, chunk: Chunk) {
-        // Far fewer than 2^32: every one holds octets of a window or of an application's writes.
-        let number = chunks.links.insert(Link { chunk, next: NONE }) as u32;
+        let number = chunks.insert(chunk);
         match chunks.at(self.last) {
-            Some(last) => last.next = number,
+            Some((_, next)) => *next = number,
             None => self.first = number,
         }
         self.last = number;
     }
 
-    fn pop_chunk(&mut self, chunks: &mut Chunks) -> Option<Chunk> {
-        let Link { chunk, next } = chunks.links.remove(self.first as usize)?;
-        self.first = next;
-        if next == NONE {
+    /// The first chunk was taken: the next one is the first.
+    fn forget_first(&mut self, chunks: &mut Chunks) {
+        self.first = chunks.vacate(self.first);
+        if self.first == NONE {
             self.last = NONE;
         }
-        Some(chunk)
     }
 }
 
@@ -269,15 +324,21 @@ mod tests {
         }
         assert_eq!(chunks.count(), 250);
         assert!(queues[7].copy_older(&mut chunks, 3));
+        assert_eq!(queues[3].clear(&mut chunks), 15_000);
+        chunks.rest();
         for (i, queue) in queues.iter_mut().enumerate() {
             if i % 2 == 0 {
                 assert_eq!(queue.clear(&mut chunks), 15_000);
-            } else {
+                queue.push_slice(&mut chunks, b"again");
+                assert_eq!(drain(queue, &mut chunks, 3), b"again");
+            } else if i != 3 {
                 let expected: Vec<u8> = (0..5).flat_map(|round| [i as u8 ^ round; 3000]).collect();
                 assert_eq!(drain(queue, &mut chunks, 1000), expected);
             }
             assert!(queue.is_empty());
         }
         assert_eq!(chunks.count(), 0);
+        chunks.rest();
+        assert!(chunks.links.capacity() == 0 && chunks.vacant == NONE);
     }
 }

@@ -453,6 +453,15 @@ impl State {
         self.schedule.forget_stale(most, |key| streams.get(key).is_some());
     }
 
+    /// The application has heard everything.
+    #[inline(never)]
+    pub(super) fn told(&mut self) {
+        relax(&mut self.events);
+        if self.streams.active_in_all() == 0 {
+            self.give_back();
+        }
+    }
+
     /// Without streams a connection keeps no room that a busier time has left behind.
     pub(super) fn give_back(&mut self) {
         if self.events.capacity() > ROOM_KEPT {
