@@ -244,11 +244,6 @@ fn new_stream(
     if state.streams.active(peer) >= limit || state.streams.held(peer) >= 2 * limit + 16 {
         return refuse(state, now, id);
     }
-    if state.charge.pressure() == Pressure::Streams {
-        // For want of memory, which is not the peer's fault.
-        state.glitch(now)?;
-        return Ok(refused(state, id)?);
-    }
     if verdict == Verdict::TooLarge {
         state.abuse.provoked_reset(now)?;
         state.stats.stream_violations += 1;
@@ -257,6 +252,11 @@ fn new_stream(
         let error = StreamError::Protocol(Violation::HeaderListTooLarge);
         state.notes.note(Note::Reset { stream: id, error });
         return Ok(state.reply(Control::TooLarge { id, ended: end })?);
+    }
+    if state.charge.pressure() == Pressure::Streams {
+        // For want of memory, which is not the peer's fault: it costs no budget, or honest streams that ask again
+        // would end those that live. `reply` bounds what waits.
+        return Ok(refused(state, id)?);
     }
     let blame = |violation| Fault::Stream(id, violation);
     let request = Request::from_fields(fields).map_err(blame)?;

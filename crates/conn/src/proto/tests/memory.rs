@@ -162,6 +162,21 @@ fn f15_from_nine_tenths_on_new_streams_are_refused_and_those_that_live_go_on() {
 }
 
 #[test]
+fn f15_a_tunnel_lives_however_many_streams_are_refused_beside_it_for_want_of_memory() {
+    let budget = budget(40);
+    let mut script = Script::with(Side::Server, config(&budget));
+    let live = script.tunnel(1);
+    let (_holder, _) = stalled(&budget, 36 * STEP);
+    // At once as many as no budget against abuse allows.
+    for n in 1..=5000 {
+        script.send(headers(2 * n + 1)).expect(rst(2 * n + 1, ErrorCode::REFUSED_STREAM));
+    }
+    assert_eq!(script.engine.stats().streams_refused, 5000);
+    script.send(data(1, 5));
+    assert_eq!(script.read(live), (5, Ok(Read::Pending)));
+}
+
+#[test]
 fn f15_honest_streams_arrive_whole_however_small_the_budget_is() {
     for octets in [1, STEP, 10 * STEP] {
         let budget = Arc::new(MemoryBudget::new(octets));
