@@ -20,7 +20,7 @@ const READ: usize = 16 * 1024;
 const SOCKETS: usize = 64 * 1024;
 
 /// What an engine that has ended may still hold: both tables and a few slots of streams.
-const REST: isize = 40 * 1024;
+pub(crate) const REST: isize = 40 * 1024;
 
 /// What came of it.
 pub(crate) struct Outcome {
