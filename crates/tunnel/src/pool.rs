@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use hbone_conn::{ErrorCode, Handle, OpenError, Request, Response, Stream, StreamError};
+use hbone_conn::{Handle, OpenError, Request, Response, Stream, StreamError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout, timeout_at};
@@ -257,6 +257,11 @@ impl Pool {
                         Some(dial) => Wait::Dial(dial.clone()),
                         None => continue,
                     },
+                    // No stream could be opened on it: a connection more costs only what is missing.
+                    Plan::Dial if self.shared.is_short_of_memory() => {
+                        let (peer, error) = (peer.address.clone(), OpenError::Memory);
+                        return Err(TunnelError::Open { peer, error });
+                    }
                     Plan::Dial => {
                         let (told, outcome) = watch::channel(None);
                         slot.dial = Some(outcome.clone());
@@ -315,6 +320,10 @@ impl Shared {
     fn slot(&self) -> Slot {
         let backoff = Backoff::new(self.config.backoff, self.config.max_backoff);
         Slot { connections: Vec::new(), dial: None, backoff }
+    }
+
+    fn is_short_of_memory(&self) -> bool {
+        self.config.connect.connection.memory.as_ref().is_some_and(|budget| budget.is_short())
     }
 
     fn place(&self, slot: &Slot, refused_by: Option<u64>) -> Plan {
@@ -472,15 +481,14 @@ async fn attempt(lease: Lease, request: Request, at: &Authority) -> Result<Opene
         }
     };
     let mut stream = opened.map_err(|error| {
-        let settled = matches!(error, OpenError::Invalid(_) | OpenError::Role | OpenError::Memory);
+        let elsewhere = error.is_retryable();
         let error = TunnelError::Open { peer: at.clone(), error };
-        if settled { Failed::Final(error) } else { Failed::Unprocessed(error) }
+        if elsewhere { Failed::Unprocessed(error) } else { Failed::Final(error) }
     })?;
     match stream.response().await {
         Ok(response) => Ok(Opened { stream, response, lease }),
         Err(error) => {
-            let unprocessed =
-                matches!(error, StreamError::Goaway | StreamError::Reset(ErrorCode::REFUSED_STREAM));
+            let unprocessed = error.is_retryable();
             let lost = matches!(error, StreamError::Connection(_));
             let error = TunnelError::Stream { peer: at.clone(), error };
             Err(match (unprocessed, lost) {

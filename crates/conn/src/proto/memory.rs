@@ -52,6 +52,11 @@ impl MemoryBudget {
         self.charged.load(Ordering::Relaxed)
     }
 
+    /// Whether so much is charged, nine tenths, that no new streams are taken or opened.
+    pub fn is_short(&self) -> bool {
+        self.pressure() == Pressure::Streams
+    }
+
     fn pressure(&self) -> Pressure {
         let left = self.limit.saturating_sub(self.charged());
         if left <= self.limit / 10 {

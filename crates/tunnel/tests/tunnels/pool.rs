@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hbone_conn::{Config, ErrorCode, Response, Side, Tls, establish};
+use hbone_conn::{Config, ErrorCode, MemoryBudget, Plain, Request, Response, Side, Tls, establish};
 use hbone_tunnel::{Identity, OutboundConfig, Pool, PoolConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -98,12 +98,14 @@ async fn after_failures_a_peer_is_dialled_again_as_soon_as_somebody_asks() {
 }
 
 /// What a scripted node does with the first stream of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum First {
     /// GOAWAY before it is answered.
     Goaway,
     /// RST_STREAM(REFUSED_STREAM).
     Refuse,
+    /// The same, and on all later connections too.
+    RefuseAlways,
     /// The whole connection is lost.
     Lose,
 }
@@ -124,10 +126,10 @@ async fn scripted(identity: Arc<Identity>, good: usize, first: First) -> (Socket
             tokio::spawn(async move {
                 let mut served = 0;
                 while let Some((_, mut stream)) = incoming.accept().await {
-                    if number == 0 && served == good {
+                    if served == good && (number == 0 || first == First::RefuseAlways) {
                         match first {
                             First::Goaway => handle.close(ErrorCode::NO_ERROR),
-                            First::Refuse => stream.reset(ErrorCode::REFUSED_STREAM),
+                            First::Refuse | First::RefuseAlways => stream.reset(ErrorCode::REFUSED_STREAM),
                             First::Lose => driver.abort(),
                         }
                         continue;
@@ -159,6 +161,69 @@ async fn a_connect_that_the_far_node_did_not_process_goes_elsewhere() {
     let entry = through(&ca, front, &mut running).await;
     round_trip(entry).await;
     assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_far_node_that_refuses_everything_is_dialled_twice_however_many_ask() {
+    let (ca, mut running) = (Ca::new(), Running::new());
+    let (front, count) = scripted(ca.identity(BOB), 0, First::RefuseAlways).await;
+    let entry = through(&ca, front, &mut running).await;
+    for _ in 0..20 {
+        let mut client = TcpStream::connect(entry).await.unwrap();
+        assert_eq!(read_end(&mut client).await, (Vec::new(), End::Reset));
+    }
+    assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+/// A connection of its own whose reader leaves `octets` unread at the expense of `budget`, for as long as it is held.
+async fn hold(budget: &Arc<MemoryBudget>, octets: usize) -> impl Sized + use<> {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let config = Config { memory: Some(Arc::clone(budget)), ..Config::default() };
+    let (client, _, driver) = establish(Side::Client, Plain::new(near), Config::default());
+    tokio::spawn(driver);
+    let (server, mut incoming, driver) = establish(Side::Server, Plain::new(far), config);
+    tokio::spawn(driver);
+    let mut stream = client.open(Request::connect("10.0.0.1:80")).await.unwrap();
+    stream.write_chunk(vec![0; octets].into()).await.unwrap();
+    let (_, unread) = within(incoming.accept()).await.unwrap();
+    within(async {
+        while budget.charged() < octets {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    (client, stream, server, incoming, unread)
+}
+
+#[tokio::test]
+async fn f15_a_node_that_is_short_of_memory_dials_nobody_and_tries_nowhere_else() {
+    for standing in [0, 1] {
+        let (ca, mut running) = (Ca::new(), Running::new());
+        let (front, count) = scripted(ca.identity(BOB), usize::MAX, First::Goaway).await;
+        let budget = Arc::new(MemoryBudget::new(128 * 1024));
+        let mut config = PoolConfig::default();
+        config.connect.connection.memory = Some(Arc::clone(&budget));
+        let out = OutboundConfig::new("out", route(closed_port().await, front, BOB), ca.identity(ALICE));
+        let entry = running.outbound(out, Pool::new(config)).await.0;
+        for _ in 0..standing {
+            round_trip(entry).await;
+        }
+        let held = hold(&budget, 128 * 1024).await;
+        for _ in 0..3 {
+            let mut client = TcpStream::connect(entry).await.unwrap();
+            assert_eq!(read_end(&mut client).await, (Vec::new(), End::Reset));
+        }
+        assert_eq!(count.load(Ordering::SeqCst), standing);
+        drop(held);
+        within(async {
+            while budget.charged() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        round_trip(entry).await;
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
 }
 
 #[tokio::test]
