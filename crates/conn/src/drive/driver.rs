@@ -8,6 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -417,13 +418,17 @@ impl<W: Wire> Driver<W> {
 }
 
 impl<W> Driver<W> {
-    /// The observer hears what there is to tell.
+    /// The observer hears what there is to tell. One that panics is not called again: a second panic, while the
+    /// driver is dropped by the first, would end the process.
     fn tell(&mut self) {
-        if let Some(observer) = &mut self.observer {
-            for note in self.notes.drain(..) {
-                tell(&mut **observer, &note);
-            }
+        if self.notes.is_empty() {
+            return;
         }
+        let Some(mut observer) = self.observer.take() else { return };
+        for note in self.notes.drain(..) {
+            tell(&mut *observer, &note);
+        }
+        self.observer = Some(observer);
     }
 }
 
@@ -438,8 +443,10 @@ impl<W> Drop for Driver<W> {
             state.driver.parking.runs();
             notes.extend(std::iter::from_fn(|| state.conn.poll_note()));
         });
-        self.tell();
+        // Whoever waits is told first, whatever the observer does.
         self.effects.run(&self.shared);
+        // Perhaps another panic drops the driver. There is no connection left for this one to end.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.tell()));
     }
 }
 

@@ -7,9 +7,12 @@ use crate::proto::{ConnectionError, Direction, Note, StreamError};
 /// Told of the steps in the life of one connection: for logs, metrics and traces. All methods do nothing unless
 /// they are written.
 ///
-/// Calls come in the order of what happened, from the task that polls the [`Driver`](super::Driver), outside the
-/// connection's lock: a method may use the connection's handle, and while it runs the connection stands still. A
-/// panic ends the connection. Without an observer none of this costs anything.
+/// Calls come in the order of what happened, outside the connection's lock: a method may use the connection's handle,
+/// and while it runs the connection stands still. They come from the task that polls the
+/// [`Driver`](super::Driver); but [`connecting`](Observer::connecting) comes from whoever calls
+/// [`establish_observed`](super::establish_observed), and where the driver is dropped before it has resolved, the
+/// last ones come from whoever drops it. A panic ends the connection, and no further call comes. Without an observer
+/// none of this costs anything.
 ///
 /// ```
 /// use hbone_conn::{Config, ConnectionError, Observer, Plain, Side, StreamError, StreamId, establish_observed};
@@ -36,7 +39,8 @@ use crate::proto::{ConnectionError, Direction, Note, StreamError};
 /// # });
 /// ```
 pub trait Observer: Send + 'static {
-    /// The connection begins: the transport stands, nothing of HTTP/2 was exchanged.
+    /// The connection begins: the transport stands, nothing of HTTP/2 was exchanged. Called within
+    /// [`establish_observed`](super::establish_observed).
     fn connecting(&mut self, side: Side) {
         let _ = side;
     }

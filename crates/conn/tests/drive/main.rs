@@ -8,6 +8,7 @@ mod failures;
 mod flushing;
 mod lifecycle;
 mod observing;
+mod panics;
 mod server_streams;
 mod streams;
 mod support;
