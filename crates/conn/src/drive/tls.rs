@@ -104,10 +104,11 @@ impl<T> Tls<T> {
     fn open(&mut self) {
         let waiting = self.sealed.len();
         if std::mem::take(&mut self.fresh) {
-            // Octets may have been opened together with the end of the handshake.
+            // Octets may have been opened together with the end of the handshake. They are handed out before more
+            // is opened: making room would put them aside.
             self.take_opened();
         }
-        if waiting == 0 {
+        if waiting == 0 || !self.opened.current().is_empty() {
             return;
         }
         self.opened.reserve(if waiting < RECORD / 4 { waiting } else { waiting + RECORD });
