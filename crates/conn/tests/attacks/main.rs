@@ -17,6 +17,8 @@ mod really;
 mod row;
 mod rows;
 mod script;
+#[cfg(feature = "tls")]
+mod tls;
 mod virtually;
 
 use row::Row;
