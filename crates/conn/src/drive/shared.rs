@@ -269,7 +269,7 @@ impl State {
             }
             Event::Incoming { key, request, .. } => {
                 let size = request.fields().size();
-                if self.accepting && self.waiting + size <= MOST_WAITING {
+                if self.accepting && (self.waiting == 0 || self.waiting + size <= MOST_WAITING) {
                     self.waiting += size;
                     self.incoming.push_back((key, request));
                     effects.wake(self.acceptor.take());

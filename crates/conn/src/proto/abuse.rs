@@ -44,6 +44,12 @@ impl Budget {
     }
 }
 
+/// Octets of DATA for which a peer may announce credit, for the stream and for the connection, however large the
+/// frame was that brought them: well under the 4 KiB of the readers that announce most often.
+const PIECE: usize = 1024;
+/// What a peer may have earned at the most: a window of 16 MiB in such pieces.
+const MOST_EARNED: u32 = 32 * 1024;
+
 /// The budgets of one connection.
 #[derive(Debug)]
 pub(super) struct Abuse {
@@ -53,8 +59,9 @@ pub(super) struct Abuse {
     pings: Budget,
     settings: Budget,
     glitches: Budget,
+    updates: Budget,
     /// WINDOW_UPDATEs that DATA of ours has earned the peer.
-    window_updates: u32,
+    earned: u32,
 }
 
 impl Abuse {
@@ -66,7 +73,8 @@ impl Abuse {
             pings: Budget::new(limits.pings, now),
             settings: Budget::new(limits.settings, now),
             glitches: Budget::new(limits.glitches, now),
-            window_updates: 100,
+            updates: Budget::new(limits.updates, now),
+            earned: 0,
         }
     }
 
@@ -99,17 +107,22 @@ impl Abuse {
         Ok(self.glitches.used() >= 0.75)
     }
 
-    /// This end sent DATA frames: each may be answered by updates of the stream and of the connection. Frames that
-    /// the peer's windows made tiny are not to be told.
-    pub(super) fn data_sent(&mut self, frames: u32) {
-        self.window_updates = self.window_updates.saturating_add(frames.saturating_mul(4)).min(4000);
+    /// This end sent DATA: each frame may be answered by updates of the stream and of the connection, and peers that
+    /// read a large frame in pieces give every piece back. Frames that the peer's windows made tiny are not to be
+    /// told.
+    pub(super) fn data_sent(&mut self, frames: u32, octets: usize) {
+        let pieces = u32::try_from(octets / PIECE).unwrap_or(u32::MAX);
+        let earned = frames.saturating_mul(4).saturating_add(pieces.saturating_mul(2));
+        self.earned = self.earned.saturating_add(earned).min(MOST_EARNED);
     }
 
-    /// A WINDOW_UPDATE came; `false` when no DATA of ours has earned it: then it is a glitch.
-    pub(super) fn window_update_is_earned(&mut self) -> bool {
-        let earned = self.window_updates > 0;
-        self.window_updates = self.window_updates.saturating_sub(1);
-        earned
+    /// A WINDOW_UPDATE came; `false` when neither DATA of ours nor time has earned it: then it is a glitch.
+    pub(super) fn window_update_is_earned(&mut self, now: Instant) -> bool {
+        if self.earned == 0 {
+            return self.updates.take(now);
+        }
+        self.earned -= 1;
+        true
     }
 }
 
@@ -154,9 +167,13 @@ mod tests {
     #[test]
     fn window_updates_are_earned_by_data() {
         let mut abuse = Abuse::new(&Limits::default(), epoch());
-        let free = (0..1000).take_while(|_| abuse.window_update_is_earned()).count();
-        assert_eq!(free, 100);
-        abuse.data_sent(1);
-        assert!(abuse.window_update_is_earned());
+        let now = epoch();
+        let free = (0..10_000).take_while(|_| abuse.window_update_is_earned(now)).count();
+        assert_eq!(free, 1000);
+        abuse.data_sent(1, 100);
+        assert!((0..4).all(|_| abuse.window_update_is_earned(now)));
+        assert!(!abuse.window_update_is_earned(now));
+        abuse.data_sent(1, 256 * 1024);
+        assert_eq!((0..10_000).take_while(|_| abuse.window_update_is_earned(now)).count(), 516);
     }
 }

@@ -16,8 +16,9 @@ pub struct Config {
     pub max_header_list_size: u32,
     /// Fields in one list, cookie crumbs counted one by one (CVE-2026-49975).
     pub max_header_fields: usize,
-    /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the peer may have open. A stream counts until the
-    /// application has let go of it (CVE-2023-44487, CVE-2025-8671).
+    /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the peer may have open. One that has ended holds its slot until
+    /// the application lets go of it; open and held ones together are at most twice as many and 16
+    /// (CVE-2023-44487, CVE-2025-8671).
     pub max_concurrent_streams: u32,
     /// SETTINGS_INITIAL_WINDOW_SIZE, octets that a stream's peer may send unread, 0 to 2^31-1. Values under
     /// 65 535 hold from the acknowledgement on.

@@ -155,12 +155,12 @@ impl Connection {
         }
         state.stats.stream_violations += 1;
         state.causes.count(violation.label());
-        state.replies += 1;
         let live = |key: &StreamKey| state.streams.get(*key).is_some_and(|stream| !stream.is_closed());
         match state.streams.find(id).filter(live) {
             Some(key) => state.reset(key, violation.code(), Failure::Protocol(violation)),
             None => {
                 state.stats.resets_sent += 1;
+                state.replies += 1;
                 state.control.push_back(Control::Reset(id, violation.code()));
                 if state.closed.recall(id).is_none() {
                     let error = StreamError::Protocol(violation);

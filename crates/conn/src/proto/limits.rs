@@ -36,7 +36,7 @@ pub struct Limits {
     pub settings_entries: usize,
     /// Octets of a GOAWAY's debug data that are kept; the rest is skipped.
     pub goaway_debug: usize,
-    /// Informational responses before a final one; more reset the stream.
+    /// Informational responses before a final one, at most 254; more reset the stream.
     pub informational: u8,
     /// Replies that wait for the peer to read them; from there on nothing is read (CVE-2019-9512, CVE-2019-9515).
     pub replies_pause: usize,
@@ -52,6 +52,9 @@ pub struct Limits {
     pub early_resets: Rate,
     /// RST_STREAM sent because of the peer's faults (CVE-2019-9514, CVE-2025-8671).
     pub provoked_resets: Rate,
+    /// WINDOW_UPDATE that DATA of ours has not earned; more are glitches (CVE-2019-9511). DATA earns four for every
+    /// frame and two for every KiB, unless the peer's windows make its frames tiny.
+    pub updates: Rate,
     /// Frames that are legal and do nothing: empty DATA, PRIORITY, unknown types, credit that nobody needs
     /// (CVE-2019-9518, CVE-2019-9513). At three quarters of the burst the connection drains in peace.
     pub glitches: Rate,
@@ -74,6 +77,7 @@ impl Default for Limits {
             resets: Rate::new(33, 1000),
             early_resets: Rate::new(33, 100),
             provoked_resets: Rate::new(10, 200),
+            updates: Rate::new(1000, 1000),
             glitches: Rate::new(100, 1000),
         }
     }

@@ -299,6 +299,7 @@ fn refuse(state: &mut State, now: Instant, id: StreamId) -> Result<(), Fault> {
     // Before the peer has acknowledged our SETTINGS it cannot know the limit.
     if state.settings_acknowledged {
         state.abuse.provoked_reset(now)?;
+        state.causes.count(Violation::StreamLimit.label());
     } else {
         state.glitch(now)?;
     }
@@ -575,5 +576,5 @@ fn stream_credit(state: &mut State, now: Instant, id: StreamId, increment: u32) 
 
 /// WINDOW_UPDATE that our DATA has earned is free; the rest is counted.
 fn update_is_earned(state: &mut State, now: Instant) -> Result<(), Fault> {
-    if state.abuse.window_update_is_earned() { Ok(()) } else { state.glitch(now) }
+    if state.abuse.window_update_is_earned(now) { Ok(()) } else { state.glitch(now) }
 }

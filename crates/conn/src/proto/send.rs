@@ -22,7 +22,7 @@ use super::timer::Timer;
 use super::transmit::Transmit;
 
 /// A flight of less than this of a stream that has more, in octets, is a dribble.
-const DRIBBLE: usize = 64;
+const DRIBBLE: usize = 16;
 
 /// Appends what is to be sent now. `false` when that is nothing.
 pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> bool {
@@ -34,6 +34,7 @@ pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> boo
         out.scratch().extend_from_slice(PREFACE);
     }
     state.replies = 0;
+    state.unsent_resets = 0;
     while let Some(frame) = state.control.pop_front() {
         control(state, now, frame, out);
     }
@@ -194,7 +195,7 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
         any |= frames > 0;
         // CVE-2019-9511: frames that the peer's windows make tiny earn it no updates.
         if sent >= DRIBBLE || stream.send.queue.is_empty() {
-            state.abuse.data_sent(frames);
+            state.abuse.data_sent(frames, sent);
         }
         after_turn(state, now, key, initial);
     }

@@ -130,6 +130,8 @@ pub(super) struct State {
     pub(super) control: VecDeque<Control>,
     /// How many of them the peer has provoked.
     pub(super) replies: usize,
+    /// Resets of the peer's streams, asked for by the application, that have not left.
+    pub(super) unsent_resets: usize,
     pub(super) heads: VecDeque<HeadOut>,
     /// Streams with credit worth a WINDOW_UPDATE.
     pub(super) credit: VecDeque<StreamKey>,
@@ -218,6 +220,7 @@ impl State {
             recv_window,
             control: VecDeque::from([Control::Settings]),
             replies: 0,
+            unsent_resets: 0,
             heads: VecDeque::new(),
             credit: VecDeque::new(),
             block: Vec::new(),
@@ -280,7 +283,7 @@ impl State {
 
     /// Whether the peer's replies are taken so slowly that reading on would only queue more.
     pub(super) fn replies_pile_up(&self) -> bool {
-        self.replies >= self.config.limits.replies_pause
+        self.replies + self.unsent_resets >= self.config.limits.replies_pause
     }
 
     /// «idle» of RFC 9113 5.1: above every stream that its side has opened.
@@ -410,6 +413,8 @@ impl State {
         let known = stream.send.head_sent || key.id().initiator() != self.side;
         if known {
             self.stats.resets_sent += 1;
+            // A peer that opens streams only to have them refused, and does not read, stops being read.
+            self.unsent_resets += usize::from(key.id().initiator() != self.side);
             self.control.push_back(Control::Reset(key.id(), code));
         }
         self.fail(key, failure);
@@ -456,7 +461,6 @@ impl State {
     /// The application has heard everything.
     #[inline(never)]
     pub(super) fn told(&mut self) {
-        relax(&mut self.events);
         if self.streams.active_in_all() == 0 {
             self.give_back();
         }

@@ -293,7 +293,7 @@ fn h30_window_update_flood_ends_the_connection() {
         let sent = until_the_end(&mut script, 1_000_000, |script, _| {
             script.send(update(id, 1));
         });
-        assert!(sent <= 1101, "{sent}");
+        assert!(sent <= 2101, "{sent}");
         ended_by(&mut script, Flood::Glitches);
     }
 }
@@ -425,4 +425,26 @@ fn h02_input_that_waits_counts_before_the_end_of_the_transport() {
     script.engine.handle_bytes(script.now, wire.into());
     script.engine.handle_eof(script.now);
     assert_eq!(script.engine.stats().streams_accepted, 5);
+}
+
+#[test]
+fn h24_streams_that_the_application_refuses_stop_a_peer_that_does_not_read() {
+    let mut script = Script::server();
+    script.reading = false;
+    let mut refused = 0;
+    for n in 0..10_000 {
+        if !script.engine.wants_read() {
+            break;
+        }
+        script.send(headers(2 * n + 1));
+        let key = script.incoming();
+        script.engine.reset(key, ErrorCode::REFUSED_STREAM);
+        script.engine.release(key);
+        refused += 1;
+    }
+    assert_eq!((refused, script.closed()), (256, None));
+    // Once it reads, it is read.
+    script.reading = true;
+    script.skip();
+    assert!(script.engine.wants_read());
 }
