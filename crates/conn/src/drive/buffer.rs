@@ -199,7 +199,7 @@ mod tests {
     fn a_lagging_reader_makes_buffers_take_turns_without_new_memory() {
         let mut pool = Pool::default();
         let mut held = std::collections::VecDeque::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = std::collections::BTreeSet::new();
         for _ in 0..100 {
             let piece = fill(&mut pool, MAX_READ, MAX_READ);
             assert!(piece.iter().all(|&octet| octet == 7));

@@ -1,9 +1,10 @@
 //! Deadlines of single streams, beside them: a stream without one costs nothing.
 //!
-//! An entry lives as long as its stream is active and has a deadline, no longer: nothing stale is kept. Time is an
-//! argument; what to do at a deadline the caller decides.
+//! An entry lives as long as its stream is active and has a deadline, no longer: nothing stale is kept. Ordered trees,
+//! no hash: they shrink with what they hold, and no two runs differ. Time is an argument; what to do at a deadline the
+//! caller decides.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::streams::StreamKey;
@@ -11,7 +12,7 @@ use super::streams::StreamKey;
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     in_order: BTreeSet<(Instant, StreamKey)>,
-    of: HashMap<StreamKey, Instant>,
+    of: BTreeMap<StreamKey, Instant>,
 }
 
 impl Deadlines {
@@ -24,14 +25,14 @@ impl Deadlines {
 
     /// The stream has no deadline any more.
     pub(super) fn remove(&mut self, key: StreamKey) {
-        if self.of.is_empty() {
-            return;
-        }
         if let Some(deadline) = self.of.remove(&key) {
             self.in_order.remove(&(deadline, key));
         }
+    }
+
+    /// Gives back what is kept to be used again: one node of each tree.
+    pub(super) fn rest(&mut self) {
         if self.of.is_empty() {
-            // What many have left behind goes with the last one.
             *self = Self::default();
         }
     }

@@ -1,7 +1,7 @@
 //! What holds between any two calls, checked by tests and fuzz targets after every step. Compiled for those
 //! only.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use hbone_frame::{DEFAULT_WINDOW, Side};
 
@@ -17,7 +17,7 @@ impl State {
         self.check_counters();
         self.check_sums();
         self.check_roles();
-        self.check_notes();
+        self.check_deadlines();
         for stream in self.streams.iter() {
             check_windows(stream);
         }
@@ -95,19 +95,18 @@ impl State {
         assert_eq!(self.stream_stalls.held() as usize, stalled, "streams that their windows hold up");
     }
 
-    /// Notes and deadlines are of active streams only.
-    fn check_notes(&self) {
+    /// Deadlines are of active streams only.
+    fn check_deadlines(&self) {
         let (with_deadline, times) = self.deadlines.kept();
         let with_deadline: Vec<_> = with_deadline.collect();
         assert_eq!(with_deadline.len(), times, "deadlines and their order");
         for key in with_deadline {
             assert!(self.streams.get(key).is_some_and(|stream| stream.active), "a deadline outlives {key:?}");
         }
-        assert!(self.notes.remembered() <= self.streams.active_in_all(), "notes outlive their streams");
     }
 
     fn check_places(&self) {
-        let mut listed: HashMap<StreamKey, Place> = HashMap::new();
+        let mut listed: BTreeMap<StreamKey, Place> = BTreeMap::new();
         for (place, key) in self.schedule.listed() {
             let Some(stream) = self.streams.get(key) else { continue };
             assert_eq!(stream.send.place, place, "{key:?} stands in another list than it believes");

@@ -2,7 +2,7 @@
 //!
 //! Written by the engine wherever something begins or ends, taken by the driver. Nothing here decides anything.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use hbone_frame::{ErrorCode, Side, StreamId};
 
@@ -82,11 +82,13 @@ pub enum Note {
     Closed(ConnectionError),
 }
 
+/// Directions of a stream whose first octet has passed while notes were kept, as bits. Each stream has its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Begun(u8);
+
 #[derive(Debug, Default)]
 struct Book {
     notes: VecDeque<Note>,
-    /// Directions of active streams that have had their first octet, as bits.
-    begun: HashMap<StreamId, u8>,
     closed: bool,
 }
 
@@ -113,20 +115,13 @@ impl Notes {
         }
     }
 
-    /// Octets of a stream have passed.
-    pub(super) fn octets(&mut self, stream: StreamId, direction: Direction) {
+    /// Octets of a stream have passed; `begun` are its directions that have had their first octet.
+    pub(super) fn octets(&mut self, begun: &mut Begun, stream: StreamId, direction: Direction) {
         let Some(book) = &mut self.0 else { return };
-        let (bit, bits) = (1 << direction as u8, book.begun.entry(stream).or_default());
-        if *bits & bit == 0 {
-            *bits |= bit;
+        let bit = 1 << direction as u8;
+        if begun.0 & bit == 0 {
+            begun.0 |= bit;
             book.notes.push_back(Note::FirstOctet { stream, direction });
-        }
-    }
-
-    /// The stream has closed.
-    pub(super) fn forget(&mut self, stream: StreamId) {
-        if let Some(book) = &mut self.0 {
-            book.begun.remove(&stream);
         }
     }
 
@@ -136,11 +131,5 @@ impl Notes {
 
     pub(super) fn are_waiting(&self) -> bool {
         self.0.as_ref().is_some_and(|book| !book.notes.is_empty())
-    }
-
-    /// Streams of which something is remembered.
-    #[cfg(any(test, fuzzing))]
-    pub(super) fn remembered(&self) -> usize {
-        self.0.as_ref().map_or(0, |book| book.begun.len())
     }
 }

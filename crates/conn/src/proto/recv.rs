@@ -117,7 +117,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
         state.credit.push_back(key);
     }
     if !empty {
-        state.notes.octets(id, Direction::Received);
+        state.notes.octets(&mut stream.begun, id, Direction::Received);
     }
     if (ended || !empty) && std::mem::take(&mut stream.recv.wants_data) {
         state.events.push_back(Event::Readable(key));

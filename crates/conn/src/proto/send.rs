@@ -186,7 +186,7 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
             stream_data(stream, &mut state.chunks, turn, initial, state.peer.max_frame_size, out);
         state.send_window.spend(sent);
         if sent > 0 {
-            state.notes.octets(key.id(), Direction::Sent);
+            state.notes.octets(&mut stream.begun, key.id(), Direction::Sent);
         }
         state.stats.queued -= sent;
         state.stats.data_sent += sent as u64;

@@ -430,7 +430,6 @@ impl State {
             stream.recv.state == RecvState::Finished || matches!(stream.failure, Some(Failure::Reset(_)));
         let released = stream.released;
         if self.streams.deactivate(key) {
-            self.notes.forget(key.id());
             self.deadlines.remove(key);
             self.closed.remember(key.id(), if by_peer { Ending::ByPeer } else { Ending::ByUs });
             if key.id().initiator() == self.side {
@@ -541,6 +540,7 @@ impl State {
         self.copy_inputs(self.batch.wrapping_add(1));
         self.streams.rest();
         self.chunks.rest();
+        self.deadlines.rest();
         self.schedule.give_back(0);
         self.control.shrink_to_fit();
         self.heads.shrink_to_fit();

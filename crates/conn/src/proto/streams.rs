@@ -8,6 +8,7 @@ use hbone_frame::{ErrorCode, Side, StreamId};
 use super::error::Violation;
 use super::half::{RecvHalf, SendHalf};
 use super::ids::Ids;
+use super::notes::Begun;
 use crate::slots::Slots;
 
 /// Names one stream of one connection. Cheap to copy; outlives its stream harmlessly.
@@ -76,6 +77,8 @@ pub(super) struct Stream {
     pub(super) released: bool,
     /// Counts as active (RFC 9113 5.1.2) on the side that opened it.
     pub(super) active: bool,
+    /// What the observer knows of its octets.
+    pub(super) begun: Begun,
 }
 
 const _: () = assert!(size_of::<Option<Stream>>() <= 112);
@@ -117,6 +120,7 @@ impl Streams {
             answered: false,
             released: false,
             active: true,
+            begun: Begun::default(),
         };
         self.slots.put(slot, stream)
     }

@@ -8,6 +8,7 @@
 #![cfg(feature = "driver")]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic, also in its helpers")]
 
+mod deadlines;
 mod frames;
 mod heap;
 mod honest;
@@ -19,6 +20,7 @@ mod rows;
 mod script;
 #[cfg(feature = "tls")]
 mod tls;
+#[expect(clippy::disallowed_types, reason = "a test may hash; the engine does not")]
 mod virtually;
 
 use row::Row;
