@@ -177,7 +177,7 @@ impl Connection {
         if !state.is_open() || !state.decoder.in_header_block() {
             state.timers.stop(Timer::HeaderBlock);
         } else if !state.timers.is_set(Timer::HeaderBlock) {
-            state.timers.set(Timer::HeaderBlock, now + state.config.header_block_timeout);
+            state.timers.set_after(Timer::HeaderBlock, now, state.config.header_block_timeout);
         }
     }
 
@@ -212,18 +212,20 @@ impl Connection {
         let state = &mut self.state;
         let Some(interval) = state.config.keepalive_interval else { return };
         let timeout = state.config.keepalive_timeout;
-        let due = match state.pings.sent(Purpose::Keepalive) {
-            None => state.last_received + interval,
-            Some(Some(sent)) => state.last_received.max(sent) + timeout,
-            Some(None) => state.last_received.max(state.last_flight) + interval + timeout,
+        let (since, patience) = match state.pings.sent(Purpose::Keepalive) {
+            None => (state.last_received, interval),
+            Some(Some(sent)) => (state.last_received.max(sent), timeout),
+            Some(None) => (state.last_received.max(state.last_flight), interval.saturating_add(timeout)),
         };
+        // No clock reaches it: never.
+        let Some(due) = since.checked_add(patience) else { return };
         if now < due {
             state.timers.set(Timer::Keepalive, due);
         } else if state.pings.sent(Purpose::Keepalive).is_some() {
             self.time_out(Timeout::Keepalive, ErrorCode::NO_ERROR);
         } else {
             state.ping(Purpose::Keepalive);
-            state.timers.set(Timer::Keepalive, now + timeout);
+            state.timers.set_after(Timer::Keepalive, now, timeout);
         }
     }
 }
@@ -509,7 +511,7 @@ impl Connection {
         if let Some(deadline) = deadline
             && self.state.is_open()
         {
-            self.state.timers.set(Timer::Drain, now + deadline);
+            self.state.timers.set_after(Timer::Drain, now, deadline);
         }
     }
 

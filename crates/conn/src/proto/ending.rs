@@ -28,8 +28,7 @@ impl State {
     /// It has become too old: it goes away, and is gone when the grace is over.
     pub(super) fn retire(&mut self, now: Instant) {
         self.begin_drain(now);
-        let end = now + self.config.max_age_grace;
-        self.timers.set_earlier(Timer::Drain, end);
+        self.timers.set_earlier(Timer::Drain, now, self.config.max_age_grace);
     }
 
     /// The first step of a drain (RFC 9113 6.8): a warning, and a PING that tells when the peer has seen it.
@@ -43,7 +42,7 @@ impl State {
             return self.openable();
         }
         self.goaway.sent = Sent::Warning;
-        self.timers.set(Timer::Warning, now + self.config.handshake_timeout);
+        self.timers.set_after(Timer::Warning, now, self.config.handshake_timeout);
         let last = Some(StreamId::MAX);
         self.notes.note(Note::GoawaySent { last, code: ErrorCode::NO_ERROR });
         self.control.push_back(Control::Goaway { last, code: ErrorCode::NO_ERROR, debug: String::new() });

@@ -82,7 +82,7 @@ fn control(state: &mut State, now: Instant, frame: Control, out: &mut Transmit) 
             encode::settings(&settings::announcement(&state.config, state.side), out.scratch());
             state.settings_sent = Some(now);
             if state.is_open() {
-                state.timers.set(Timer::SettingsAck, now + state.config.handshake_timeout);
+                state.timers.set_after(Timer::SettingsAck, now, state.config.handshake_timeout);
             }
         }
         Control::SettingsAck => encode::settings_ack(out.scratch()),

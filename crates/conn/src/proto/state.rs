@@ -184,15 +184,15 @@ impl State {
         let mut recv_window = ReceiveWindow::new(DEFAULT_WINDOW);
         recv_window.grow(config.connection_window_size);
         let mut timers = Timers::default();
-        timers.set(Timer::Handshake, now + config.handshake_timeout);
+        timers.set_after(Timer::Handshake, now, config.handshake_timeout);
         if let Some(interval) = config.keepalive_interval {
-            timers.set(Timer::Keepalive, now + interval);
+            timers.set_after(Timer::Keepalive, now, interval);
         }
         if let Some(idle) = config.idle_timeout {
-            timers.set(Timer::Idle, now + idle);
+            timers.set_after(Timer::Idle, now, idle);
         }
         if let Some(age) = config.max_age {
-            timers.set(Timer::Age, now + age);
+            timers.set_after(Timer::Age, now, age);
         }
         Self {
             side,
@@ -587,7 +587,7 @@ impl State {
             && !self.timers.is_set(Timer::Idle)
             && let Some(idle) = self.config.idle_timeout
         {
-            self.timers.set(Timer::Idle, now + idle);
+            self.timers.set_after(Timer::Idle, now, idle);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The connection's timers: one deadline for each purpose, time as an argument.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +50,15 @@ impl Timers {
         self.deadlines[timer as usize] = Some(deadline);
     }
 
-    /// Sets a timer unless it fires before that anyway.
-    pub(super) fn set_earlier(&mut self, timer: Timer, deadline: Instant) {
-        let earlier = self.deadlines[timer as usize].map_or(deadline, |set| set.min(deadline));
-        self.set(timer, earlier);
+    /// Sets a timer that fires `after` that much from now; never, where no clock reaches that time.
+    pub(super) fn set_after(&mut self, timer: Timer, now: Instant, after: Duration) {
+        self.deadlines[timer as usize] = now.checked_add(after);
+    }
+
+    /// As `set_after`, unless it fires before that anyway.
+    pub(super) fn set_earlier(&mut self, timer: Timer, now: Instant, after: Duration) {
+        let place = &mut self.deadlines[timer as usize];
+        *place = [*place, now.checked_add(after)].into_iter().flatten().min();
     }
 
     pub(super) fn stop(&mut self, timer: Timer) {
@@ -84,8 +89,6 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::proto::testing::epoch;
 

@@ -99,3 +99,45 @@ fn an_age_does_not_prolong_a_drain_that_ends_before() {
     pair.run_for(10 * SECOND);
     assert_eq!(pair.server.closed(), Some(&ConnectionError::Local(ErrorCode::NO_ERROR)));
 }
+
+#[test]
+fn a_time_that_no_clock_reaches_is_never() {
+    let forever = Config {
+        max_age: Some(Duration::MAX),
+        idle_timeout: Some(Duration::MAX),
+        keepalive_interval: Some(Duration::MAX),
+        keepalive_timeout: Duration::MAX,
+        handshake_timeout: Duration::MAX,
+        header_block_timeout: Duration::MAX,
+        ..Config::default()
+    };
+    let mut pair = Pair::with(3, forever.clone(), Config { max_age: Some(SECOND), ..forever });
+    let (near, _) = pair.tunnel();
+    assert_eq!(pair.client.engine.poll_timeout(), None);
+    let now = pair.now;
+    pair.client.engine.drain(now, Some(SECOND));
+    pair.client.engine.drain(now, Some(Duration::MAX));
+    pair.run_for(10_000 * SECOND);
+    assert!(pair.client.closed().is_none() && pair.client.engine.stream_error(near).is_none());
+}
+
+#[test]
+fn a_silence_that_no_clock_reaches_is_waited_for_without_end() {
+    for (interval, timeout) in [(SECOND, Duration::MAX), (Duration::MAX / 2, Duration::MAX)] {
+        let patient =
+            Config { keepalive_interval: Some(interval), keepalive_timeout: timeout, ..Config::default() };
+        let mut pair = Pair::with(3, patient.clone(), patient);
+        pair.tunnel();
+        pair.run_for(10_000 * SECOND);
+        assert!(pair.client.closed().is_none() && pair.server.closed().is_none());
+    }
+}
+
+#[test]
+fn a_grace_that_no_clock_reaches_cuts_nobody_off() {
+    let old = Config { max_age: Some(SECOND), max_age_grace: Duration::MAX, ..Config::default() };
+    let mut pair = Pair::with(3, old, Config::default());
+    let (near, _) = pair.tunnel();
+    pair.run_for(10_000 * SECOND);
+    assert!(pair.client.engine.is_draining() && pair.client.engine.stream_error(near).is_none());
+}
