@@ -131,7 +131,7 @@ impl Handle {
         self.shared.look(|state| state.conn.active_streams())
     }
 
-    /// Who is at the other end: addresses, certificates, ALPN. The same for all streams, kept once.
+    /// Who is at the other end: addresses, certificate, ALPN. The same for all streams, kept once.
     pub fn peer(&self) -> Arc<Peer> {
         self.shared.peer()
     }

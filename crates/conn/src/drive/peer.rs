@@ -14,9 +14,9 @@ pub struct Peer {
     pub remote: Option<SocketAddr>,
     /// This end's address.
     pub local: Option<SocketAddr>,
-    /// The chain that the peer has shown and the handshake has accepted, in DER, its own certificate first. Empty
-    /// without TLS and where it showed none.
-    pub certificates: Vec<Bytes>,
+    /// The peer's own certificate, in DER, which the handshake has accepted. `None` without TLS and where it showed
+    /// none. The chain above it, which may be large, is not kept: ask the wire for it before the connection begins.
+    pub certificate: Option<Bytes>,
     /// The protocol agreed on by ALPN (RFC 7301).
     pub alpn: Option<Bytes>,
     /// On a server: the name that the client asked for (SNI, RFC 6066 3).
@@ -36,7 +36,7 @@ impl fmt::Debug for Peer {
         f.debug_struct("Peer")
             .field("remote", &self.remote)
             .field("local", &self.local)
-            .field("certificates", &self.certificates.len())
+            .field("certificate", &self.certificate.as_ref().map(Bytes::len))
             .field("alpn", &self.alpn)
             .field("server_name", &self.server_name)
             .finish()

@@ -39,7 +39,7 @@ impl Stream {
         self.0.id()
     }
 
-    /// Who is at the other end of its connection: addresses, certificates, ALPN.
+    /// Who is at the other end of its connection: addresses, certificate, ALPN.
     pub fn peer(&self) -> Arc<Peer> {
         self.0.peer()
     }

@@ -238,9 +238,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Tls<T> {
     }
 
     fn peer(&self) -> Peer {
-        let chain = self.peer_certificates().unwrap_or_default();
+        let leaf = self.peer_certificates().and_then(<[_]>::first);
         Peer {
-            certificates: chain.iter().map(|certificate| Bytes::copy_from_slice(certificate)).collect(),
+            certificate: leaf.map(|certificate| Bytes::copy_from_slice(certificate)),
             alpn: self.alpn().map(Bytes::copy_from_slice),
             server_name: self.server_name().map(str::to_owned),
             ..Peer::of_socket(&self.io)

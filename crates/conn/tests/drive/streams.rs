@@ -247,7 +247,7 @@ async fn the_peers_address_is_known_over_tcp_and_nothing_over_a_pipe() {
     let (near, far) = tunnel(&client, &mut server).await;
     let (near, far) = (near.peer(), far.peer());
     assert!(near.remote.is_some() && near.remote == far.local && near.local == far.remote);
-    assert!(near.certificates.is_empty() && near.alpn.is_none() && near.server_name.is_none());
+    assert!(near.certificate.is_none() && near.alpn.is_none() && near.server_name.is_none());
     let (client, _server) = piped();
     assert_eq!(*client.handle.peer(), Peer::default());
 }
