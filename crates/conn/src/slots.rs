@@ -111,7 +111,6 @@ impl<T> Slots<T> {
         self.chunks.iter().filter_map(|chunk| chunk.row.as_ref()).flat_map(|row| row.iter().flatten())
     }
 
-    #[cfg(feature = "driver")]
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.chunks.iter_mut().filter_map(|chunk| chunk.row.as_mut()).flat_map(|row| row.iter_mut().flatten())
     }

@@ -323,7 +323,8 @@ impl Shared {
     }
 
     fn is_short_of_memory(&self) -> bool {
-        self.config.connect.connection.memory.as_ref().is_some_and(|budget| budget.is_short())
+        let config = &self.config.connect.connection;
+        config.memory.as_ref().is_some_and(|budget| budget.is_short(config.initial_window_size))
     }
 
     fn place(&self, slot: &Slot, refused_by: Option<u64>) -> Plan {

@@ -17,7 +17,6 @@ use super::error::{ConnectionError, Misuse, OpenError, StreamError, Timeout, Vio
 use super::event::{Event, Read};
 use super::half::{RecvState, SendState};
 use super::keepalive::Purpose;
-use super::memory::Pressure;
 use super::notes::Note;
 use super::queue::OWN;
 use super::recv;
@@ -196,7 +195,7 @@ impl Connection {
             }
             Timer::Drain => self.close(ErrorCode::NO_ERROR),
             Timer::Age => state.retire(now),
-            Timer::Memory => state.heed_memory(now),
+            Timer::Memory => state.look_for_memory(now),
         }
     }
 
@@ -253,7 +252,7 @@ impl Connection {
             state.wants_slot = true;
             return Err(OpenError::Blocked);
         }
-        if state.charge.pressure() == Pressure::Streams {
+        if state.lacks_memory_for_a_stream() {
             return Err(OpenError::Memory);
         }
         let head = request.as_ref().ok_or(OpenError::Invalid(Misuse::Head(Violation::PseudoField)))?;
@@ -379,7 +378,6 @@ impl Connection {
     pub fn read(&mut self, key: StreamKey, max: usize) -> Result<Read, StreamError> {
         let target = self.state.path.window();
         let room = self.state.room_to_grow();
-        let pressure = self.state.pressure;
         let Some(stream) = self.state.streams.get_mut(key) else { return Err(self.state.failure(key)) };
         if let Some(data) = stream.recv.queue.pop(&mut self.state.chunks, max) {
             stream.recv.window.release(data.len() as u32);
@@ -387,7 +385,7 @@ impl Connection {
             if stream.recv.state == RecvState::Open {
                 self.state.window_growth += stream.recv.window.grow_with_use(target, room);
             }
-            if stream.recv.joins_credit(pressure) {
+            if stream.recv.joins_credit(&mut self.state.charge) {
                 self.state.credit.push_back(key);
             }
             self.state.charge_memory();
@@ -431,13 +429,13 @@ impl Connection {
         if let Some(stream) = self.state.streams.get_mut(key) {
             let dropped = stream.recv.queue.clear(&mut self.state.chunks);
             self.state.stats.unread -= dropped;
-            self.state.charge.holds(self.state.stats.unread + self.state.stats.queued);
             if dropped > 0 && stream.recv.state == RecvState::Finished {
                 // What came whole is no longer delivered whole: the reader must not find an end.
                 stream.recv.state = RecvState::Failed;
                 stream.failure.get_or_insert(Failure::Cancelled(code));
             }
         }
+        self.state.charge_memory();
         self.state.reset(key, code, Failure::Cancelled(code));
     }
 
@@ -445,16 +443,14 @@ impl Connection {
     /// then. What is finished still leaves; a direction that is not finished is reset with CANCEL (the peer's,
     /// after a complete response: NO_ERROR, RFC 9113 8.1).
     pub fn release(&mut self, key: StreamKey) {
-        let pressure = self.state.pressure;
         let Some(stream) = self.state.streams.get_mut(key) else { return };
         stream.released = true;
         stream.send.wants_room = false;
         stream.recv.wants_data = false;
         let unread = stream.recv.queue.clear(&mut self.state.chunks);
         self.state.stats.unread -= unread;
-        self.state.charge.holds(self.state.stats.unread + self.state.stats.queued);
         stream.recv.window.release(unread as u32);
-        if stream.recv.joins_credit(pressure) {
+        if stream.recv.joins_credit(&mut self.state.charge) {
             self.state.credit.push_back(key);
         }
         let answered = key.id().initiator() != self.state.side && !stream.is_connect;
@@ -471,6 +467,7 @@ impl Connection {
                 self.state.reset(key, ErrorCode::CANCEL, Failure::Cancelled(ErrorCode::CANCEL));
             }
         }
+        self.state.charge_memory();
         self.state.settle(key);
     }
 

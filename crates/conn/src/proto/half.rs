@@ -4,7 +4,7 @@
 //! queue and its window. It does not know its stream's identifier and emits nothing.
 
 use super::flow::{Increment, ReceiveWindow, SendWindow};
-use super::memory::Pressure;
+use super::memory::{Charge, Pressure};
 use super::queue::{ByteQueue, Chunks};
 use super::urgency;
 
@@ -168,12 +168,20 @@ impl RecvHalf {
         }
     }
 
-    /// Whether credit is due that is worth a WINDOW_UPDATE and that nobody has listed yet; the caller lists it.
+    /// Whether credit is due that is worth a WINDOW_UPDATE and that nobody has listed yet; the caller lists it. What
+    /// only the shortage of memory holds back is noted there.
     #[must_use = "credit that is not listed is lost to the peer"]
-    pub(super) fn joins_credit(&mut self, pressure: Pressure) -> bool {
-        let joins = self.credit_due(pressure) && !self.credit_listed;
+    pub(super) fn joins_credit(&mut self, memory: &mut Charge) -> bool {
+        let joins = self.credit_due(memory.pressure()) && !self.credit_listed;
         self.credit_listed |= joins;
+        self.note_withheld(memory);
         joins
+    }
+
+    fn note_withheld(&self, memory: &mut Charge) {
+        if memory.pressure() != Pressure::None {
+            memory.withheld |= !self.credit_listed && self.credit_due(Pressure::None);
+        }
     }
 
     /// Whether credit is due that is worth a WINDOW_UPDATE.
@@ -197,14 +205,17 @@ impl RecvHalf {
     }
 
     /// Takes the credit that is due, as far as memory allows; the caller announces it.
-    pub(super) fn announce(&mut self, pressure: Pressure) -> Option<Increment> {
+    pub(super) fn announce(&mut self, memory: &mut Charge) -> Option<Increment> {
+        self.credit_listed = false;
         if self.state != RecvState::Open {
             return None;
         }
-        match self.window_under(pressure) {
+        let increment = match self.window_under(memory.pressure()) {
             None => self.window.announce(),
             Some(most) => self.window.announce_within(most),
-        }
+        };
+        self.note_withheld(memory);
+        increment
     }
 
     /// The peer will add nothing in this direction.

@@ -7,9 +7,10 @@ use hbone_frame::{DEFAULT_WINDOW, Side};
 
 use super::event::Event;
 use super::half::{Bounds, Place, RecvState};
-use super::memory::STEP;
+use super::memory::{Pressure, STEP};
 use super::state::State;
 use super::streams::{Stream, StreamKey};
+use super::timer::Timer;
 
 impl State {
     /// Panics when a counter, a list, a queue or a window contradicts another.
@@ -134,9 +135,14 @@ impl State {
         for stream in self.streams.iter() {
             let times = self.credit.iter().filter(|key| **key == stream.key).count();
             assert_eq!(times, usize::from(stream.recv.credit_listed), "{:?} credit list", stream.key);
-            if stream.recv.credit_due(self.pressure) {
+            if stream.recv.credit_due(self.charge.pressure()) {
                 assert_eq!(times, 1, "{:?} has credit that nobody announces", stream.key);
+            } else if times == 0 && stream.recv.credit_due(Pressure::None) {
+                assert!(self.charge.withheld, "{:?} has credit that nobody looks after", stream.key);
             }
+        }
+        if self.charge.withheld && self.is_open() {
+            assert!(self.timers.is_set(Timer::Memory), "nobody looks after what is withheld");
         }
     }
 

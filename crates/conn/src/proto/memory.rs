@@ -1,8 +1,8 @@
 //! A budget of memory that all connections of a process share.
 //!
 //! A connection charges what it pins: octets that were not read and octets that wait to be sent, in coarse steps, so
-//! that no frame costs an atomic operation. What the budget says is asked once an input, not once a frame. Counts
-//! only: what is done about pressure, `state`, `recv` and `send` do.
+//! that no frame costs an atomic operation. What the budget says is asked once an input, not once a frame. Counts and
+//! judges only: what is done about pressure, `shortage`, `recv` and `send` do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,12 +14,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// (REFUSED_STREAM, [`OpenError::Memory`]). What lives goes on. Connections without this budget are not counted;
 /// nor is up to 64 KiB of each.
 ///
+/// From half of it on, every connection also judges itself by its *equal share*, the budget divided by the connections
+/// that hold something: at half, three quarters and nine tenths of that the same follows for it alone. And one that
+/// holds, and with one stream more would have promised its peer, at most half of its equal share takes and opens
+/// streams however little is left, so that who takes all shuts nobody out. Of 1 GiB and 15 connections that hold
+/// something, one more may so have 128 tunnels with windows of 256 KiB; together they may pass the budget by about a
+/// third of it while the connections that hold something double.
+///
 /// [`Config::memory`]: crate::Config::memory
 /// [`OpenError::Memory`]: crate::OpenError::Memory
 #[derive(Debug)]
 pub struct MemoryBudget {
     limit: usize,
     charged: AtomicUsize,
+    /// Connections that have charged something.
+    holders: AtomicUsize,
 }
 
 /// How near its end a budget is.
@@ -36,10 +45,26 @@ pub(super) enum Pressure {
     Streams,
 }
 
+impl Pressure {
+    const fn of(used: usize, all: usize) -> Self {
+        let left = all.saturating_sub(used);
+        if left <= all / 10 {
+            Self::Streams
+        } else if left <= all / 4 {
+            Self::Credit
+        } else if left <= all / 2 {
+            Self::Growth
+        } else {
+            Self::None
+        }
+    }
+}
+
 impl MemoryBudget {
     /// A budget of so many octets, at least 1.
     pub const fn new(octets: usize) -> Self {
-        Self { limit: if octets == 0 { 1 } else { octets }, charged: AtomicUsize::new(0) }
+        let limit = if octets == 0 { 1 } else { octets };
+        Self { limit, charged: AtomicUsize::new(0), holders: AtomicUsize::new(0) }
     }
 
     /// Its size in octets.
@@ -52,35 +77,47 @@ impl MemoryBudget {
         self.charged.load(Ordering::Relaxed)
     }
 
-    /// Whether so much is charged, nine tenths, that no new streams are taken or opened.
-    pub fn is_short(&self) -> bool {
-        self.pressure() == Pressure::Streams
+    /// Whether a connection that holds nothing yet could not open a stream now, with windows of `window` octets.
+    pub fn is_short(&self, window: u32) -> bool {
+        self.refuses(0, window as usize)
     }
 
-    fn pressure(&self) -> Pressure {
-        let left = self.limit.saturating_sub(self.charged());
-        if left <= self.limit / 10 {
-            Pressure::Streams
-        } else if left <= self.limit / 4 {
-            Pressure::Credit
-        } else if left <= self.limit / 2 {
-            Pressure::Growth
-        } else {
-            Pressure::None
+    /// What each may hold if all who hold something, one that holds `own` among them, hold as much.
+    fn share(&self, own: usize) -> usize {
+        let others = usize::from(own == 0);
+        self.limit / self.holders.load(Ordering::Relaxed).saturating_add(others).max(1)
+    }
+
+    /// How things stand for one that holds `own`; as if one part in `slack` more were used.
+    fn pressure(&self, own: usize, slack: Option<usize>) -> Pressure {
+        let slack = |all: usize| slack.map_or(0, |part| all / part);
+        let of_all = Pressure::of(self.charged().saturating_add(slack(self.limit)), self.limit);
+        if of_all == Pressure::None {
+            return of_all;
         }
+        let share = self.share(own);
+        of_all.max(Pressure::of(own.saturating_add(slack(share)), share))
+    }
+
+    /// Whether one that holds `own`, and has promised its peer so many octets, takes no new streams.
+    fn refuses(&self, own: usize, promised: usize) -> bool {
+        self.pressure(own, None) == Pressure::Streams && own.max(promised) > self.share(own) / 2
     }
 }
 
-/// What one connection has charged; given back when dropped.
+/// What one connection has charged, and what it knows of the budget. Given back when dropped.
 #[derive(Debug)]
 pub(super) struct Charge {
     budget: Option<Arc<MemoryBudget>>,
     charged: usize,
+    pressure: Pressure,
+    /// Credit of a stream may be due that only the shortage holds back.
+    pub(super) withheld: bool,
 }
 
 impl Charge {
     pub(super) const fn new(budget: Option<Arc<MemoryBudget>>) -> Self {
-        Self { budget, charged: 0 }
+        Self { budget, charged: 0, pressure: Pressure::None, withheld: false }
     }
 
     /// The connection holds so many octets now.
@@ -95,12 +132,31 @@ impl Charge {
         } else {
             budget.charged.fetch_sub(self.charged - due, Ordering::Relaxed);
         }
+        match (self.charged > 0, due > 0) {
+            (false, true) => drop(budget.holders.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(budget.holders.fetch_sub(1, Ordering::Relaxed)),
+            (false, false) | (true, true) => {}
+        }
         self.charged = due;
     }
 
-    /// How things stand for all.
-    pub(super) fn pressure(&self) -> Pressure {
-        self.budget.as_ref().map_or(Pressure::None, |budget| budget.pressure())
+    /// Looks how things stand; `true` when they are better than they were. That takes a sixteenth more than what
+    /// makes them worse, so that one who hovers at a limit does not ease and press with every input.
+    pub(super) fn heed(&mut self) -> bool {
+        let Some(budget) = &self.budget else { return false };
+        let eased = budget.pressure(self.charged, Some(SLACK)).min(self.pressure);
+        let pressure = budget.pressure(self.charged, None).max(eased);
+        pressure < std::mem::replace(&mut self.pressure, pressure)
+    }
+
+    /// How things stood at the last look.
+    pub(super) const fn pressure(&self) -> Pressure {
+        self.pressure
+    }
+
+    /// Whether there is no memory now for one stream more: then so many octets are promised to the peer.
+    pub(super) fn refuses(&self, promised: usize) -> bool {
+        self.budget.as_ref().is_some_and(|budget| budget.refuses(self.charged, promised))
     }
 
     /// What is charged, if anybody counts.
@@ -118,6 +174,8 @@ impl Drop for Charge {
 
 /// Octets by which a charge moves.
 pub(super) const STEP: usize = 64 * 1024;
+/// The part of a budget, or of a share, that must be free beyond a limit before things are better.
+const SLACK: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +205,7 @@ mod tests {
         let mut charge = Charge::new(Some(Arc::clone(&budget)));
         let mut at = |steps: usize| {
             charge.holds(steps * STEP);
+            charge.heed();
             charge.pressure()
         };
         for (steps, pressure) in [
@@ -161,5 +220,46 @@ mod tests {
         ] {
             assert_eq!(at(steps), pressure, "{steps}");
         }
+    }
+
+    #[test]
+    fn pressure_falls_only_a_sixteenth_below_where_it_rises() {
+        let budget = Arc::new(MemoryBudget::new(160 * STEP));
+        let mut charge = Charge::new(Some(Arc::clone(&budget)));
+        for (steps, pressure, eased) in [
+            (80, Pressure::Growth, false),
+            (79, Pressure::Growth, false),
+            (80, Pressure::Growth, false),
+            (70, Pressure::Growth, false),
+            (69, Pressure::None, true),
+            (79, Pressure::None, false),
+            (144, Pressure::Streams, false),
+            (134, Pressure::Streams, false),
+            (133, Pressure::Credit, true),
+            (109, Pressure::Growth, true),
+        ] {
+            charge.holds(steps * STEP);
+            assert_eq!((charge.heed(), charge.pressure()), (eased, pressure), "{steps}");
+        }
+    }
+
+    #[test]
+    fn from_half_on_each_is_judged_by_its_equal_share_too() {
+        let budget = Arc::new(MemoryBudget::new(100 * STEP));
+        let mut charges: Vec<_> = (0..4).map(|_| Charge::new(Some(Arc::clone(&budget)))).collect();
+        let mut hold = |steps: [usize; 4]| {
+            for (charge, steps) in charges.iter_mut().zip(steps) {
+                charge.holds(steps * STEP);
+            }
+            charges.iter_mut().map(|charge| (charge.heed(), charge.pressure()).1).collect::<Vec<_>>()
+        };
+        use Pressure::{Credit, Growth, None, Streams};
+        // Below half everyone takes what it likes.
+        assert_eq!(hold([49, 0, 0, 0]), [None, None, None, None]);
+        // A share is 25.
+        assert_eq!(hold([24, 19, 6, 1]), [Streams, Credit, Growth, Growth]);
+        // Of two who hold something it is 50.
+        assert_eq!(hold([0, 0, 0, 0]), [None, None, None, None]);
+        assert_eq!(hold([45, 5, 0, 0]), [Streams, Growth, Growth, Growth]);
     }
 }

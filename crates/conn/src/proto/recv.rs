@@ -19,7 +19,6 @@ use super::flow::{Exceeded, Overflow};
 use super::goaway::Raised;
 use super::half::{ANY_LENGTH, RecvState};
 use super::keepalive::Purpose;
-use super::memory::Pressure;
 use super::notes::{Direction, Note};
 use super::priority;
 use super::queue::Chunks;
@@ -113,7 +112,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
         state.holders.push(key);
     }
     // Nobody reads padding: its credit must not wait for a reader.
-    if stream.recv.joins_credit(state.pressure) {
+    if stream.recv.joins_credit(&mut state.charge) {
         state.credit.push_back(key);
     }
     if !empty {
@@ -253,7 +252,7 @@ fn new_stream(
         state.notes.note(Note::Reset { stream: id, error });
         return Ok(state.reply(Control::TooLarge { id, ended: end })?);
     }
-    if state.charge.pressure() == Pressure::Streams {
+    if state.lacks_memory_for_a_stream() {
         // For want of memory, which is not the peer's fault: it costs no budget, or honest streams that ask again
         // would end those that live. `reply` bounds what waits.
         return Ok(refused(state, id)?);
@@ -484,7 +483,7 @@ fn settings_ack(state: &mut State, now: Instant) -> Result<(), Fault> {
             if let Some(stream) = state.streams.get_mut(key) {
                 stream.recv.window.shrink(excess);
                 // What was too little for the large window may be all that the small one has.
-                if stream.recv.joins_credit(state.pressure) {
+                if stream.recv.joins_credit(&mut state.charge) {
                     state.credit.push_back(key);
                 }
             }

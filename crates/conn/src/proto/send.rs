@@ -117,8 +117,7 @@ fn credit(state: &mut State, out: &mut Transmit) {
     }
     while let Some(key) = state.credit.pop_front() {
         let Some(stream) = state.streams.get_mut(key) else { continue };
-        stream.recv.credit_listed = false;
-        if let Some(Increment(octets)) = stream.recv.announce(state.pressure) {
+        if let Some(Increment(octets)) = stream.recv.announce(&mut state.charge) {
             encode::window_update(Some(key.id()), octets, out.scratch());
             state.stats.frames_sent += 1;
         }

@@ -1,8 +1,7 @@
 //! What a connection does while the memory that it shares with others is short.
 //!
-//! Charges the budget with what the streams hold and looks how it stands: once an input, and by a timer while it is
-//! short, so that credit that was withheld is announced although nothing comes. Refusing streams is up to `recv` and
-//! `connection`.
+//! Charges the budget with what the streams hold and looks how it stands: once an input, and by a timer while credit
+//! is withheld, so that it is announced although nothing comes. Refusing streams is up to `recv` and `connection`.
 
 use std::time::{Duration, Instant};
 
@@ -14,34 +13,50 @@ use super::timer::Timer;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl State {
-    /// Charges what the streams hold.
+    /// After anything that streams hold, or their credit, has changed: charges it. While credit is withheld a timer
+    /// looks after it: the memory may be given back elsewhere.
     pub(super) fn charge_memory(&mut self) {
         self.charge.holds(self.stats.unread + self.stats.queued);
+        if self.charge.withheld && self.is_open() && !self.timers.is_set(Timer::Memory) {
+            self.timers.set(Timer::Memory, self.heard() + LOOK_AGAIN);
+        }
     }
 
-    /// Once an input, and now and then while memory is short: how short it is. When there is more, credit that was
-    /// withheld is listed.
+    /// Once an input: how short memory is. When there is more, credit that was withheld is listed.
     pub(super) fn heed_memory(&mut self, now: Instant) {
-        let pressure = self.charge.pressure();
-        let eased = pressure < std::mem::replace(&mut self.pressure, pressure);
-        if pressure == Pressure::None {
-            self.timers.stop(Timer::Memory);
-        } else if self.is_open() && !self.timers.is_set(Timer::Memory) {
-            self.timers.set(Timer::Memory, now + LOOK_AGAIN);
+        if self.charge.heed() && self.charge.withheld {
+            self.list_withheld(now);
         }
-        if !eased {
-            return;
-        }
-        for key in self.streams.keys() {
-            if self.streams.get_mut(key).is_some_and(|stream| stream.recv.joins_credit(pressure)) {
-                self.credit.push_back(key);
+    }
+
+    /// Some time after credit was withheld: whether it still has to be.
+    pub(super) fn look_for_memory(&mut self, now: Instant) {
+        self.charge.heed();
+        self.list_withheld(now);
+    }
+
+    fn list_withheld(&mut self, now: Instant) {
+        self.charge.withheld = false;
+        self.timers.stop(Timer::Memory);
+        for stream in self.streams.iter_mut() {
+            if stream.recv.joins_credit(&mut self.charge) {
+                self.credit.push_back(stream.key);
             }
         }
+        if self.charge.withheld && self.is_open() {
+            self.timers.set(Timer::Memory, now + LOOK_AGAIN);
+        }
+    }
+
+    /// Whether memory is too short for one stream more, with the window that its sender would have at once.
+    pub(super) fn lacks_memory_for_a_stream(&self) -> bool {
+        let streams = self.streams.active_in_all() + 1;
+        self.charge.refuses(streams.saturating_mul(self.config.initial_window_size as usize))
     }
 
     /// Octets by which the window of a stream may grow now.
     pub(super) fn room_to_grow(&self) -> u32 {
-        match self.pressure {
+        match self.charge.pressure() {
             Pressure::None => self.config.max_window_growth.saturating_sub(self.window_growth),
             Pressure::Growth | Pressure::Credit | Pressure::Streams => 0,
         }

@@ -148,10 +148,8 @@ pub(super) struct State {
     pub(super) last_received: Instant,
     /// When the wire last took a flight whole and asked for the next.
     pub(super) last_flight: Instant,
-    /// What this connection takes of the memory that it shares.
+    /// What this connection takes of the memory that it shares, and how short that is.
     pub(super) charge: Charge,
-    /// How short memory was when it was last looked at.
-    pub(super) pressure: Pressure,
     /// Octets by which the windows of all streams have grown.
     pub(super) window_growth: u32,
     /// Number of the input that is being handled.
@@ -234,7 +232,6 @@ impl State {
             last_received: now,
             last_flight: now,
             charge: Charge::new(config.memory.clone()),
-            pressure: Pressure::None,
             window_growth: 0,
             batch: 0,
             holders: Vec::new(),
@@ -392,7 +389,6 @@ impl State {
         if !stream.recv.is_over() {
             self.stats.unread -= stream.recv.fail(&mut self.chunks);
         }
-        self.charge.holds(self.stats.unread + self.stats.queued);
         if !stream.released {
             self.events.push_back(Event::Readable(key));
             self.events.push_back(Event::Writable(key));
@@ -401,6 +397,7 @@ impl State {
             let error = self.failure(key);
             self.notes.note(Note::Reset { stream: key.id(), error });
         }
+        self.charge_memory();
         self.settle(key);
     }
 
@@ -512,7 +509,7 @@ impl State {
         let (queue, stalled) = (self.config.send_queue, self.config.stalled_queue);
         let freely =
             self.stats.queued < queue.saturating_mul(4) && self.peer.initial_window as usize >= stalled;
-        let freely = freely && self.pressure == Pressure::None;
+        let freely = freely && self.charge.pressure() == Pressure::None;
         Bounds {
             queue,
             stalled: if freely { queue } else { stalled },

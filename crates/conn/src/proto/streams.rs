@@ -194,4 +194,8 @@ impl Streams {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Stream> {
         self.slots.iter()
     }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.slots.iter_mut()
+    }
 }

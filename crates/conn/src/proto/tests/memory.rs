@@ -177,6 +177,89 @@ fn f15_a_tunnel_lives_however_many_streams_are_refused_beside_it_for_want_of_mem
 }
 
 #[test]
+fn f15_who_holds_little_opens_streams_however_much_another_holds() {
+    let budget = budget(100);
+    let (mut hog, _) = stalled(&budget, 92 * STEP);
+    hog.send(headers(1001)).expect(rst(1001, ErrorCode::REFUSED_STREAM));
+    // Half of an equal share is 25: six windows of 4.
+    let config = Config { initial_window_size: 4 * STEP as u32, ..config(&budget) };
+    let mut script = Script::with(Side::Server, config.clone());
+    for n in 0..6 {
+        script.tunnel(2 * n + 1);
+    }
+    script.send(headers(13)).expect(rst(13, ErrorCode::REFUSED_STREAM));
+    let mut client = Script::with(Side::Client, config);
+    for n in 0..7 {
+        let mut request = Some(Request::connect("10.0.0.1:80"));
+        let opened = client.engine.open(&mut request, false);
+        assert_eq!(opened.is_ok(), n < 6, "{opened:?}");
+    }
+}
+
+#[test]
+fn f15_from_half_on_who_holds_more_than_an_equal_share_opens_no_more_and_others_do() {
+    let budget = budget(100);
+    let (mut light, _) = stalled(&budget, 4 * STEP);
+    // Below half one may have nearly all that is used.
+    let (mut hog, keys) = stalled(&budget, 44 * STEP);
+    hog.tunnel(1001);
+    let step = |script: &mut Script, stream| {
+        for _ in 0..4 {
+            script.send(data(stream, STEP / 4));
+        }
+    };
+    (0..3).for_each(|_| step(&mut light, 1));
+    step(&mut hog, 1001);
+    assert_eq!(budget.charged(), 52 * STEP);
+    hog.send(headers(1003)).expect(rst(1003, ErrorCode::REFUSED_STREAM));
+    light.tunnel(1001);
+    assert_eq!(hog.read(keys[0]).0, 4 * STEP);
+    hog.tunnel(1005);
+}
+
+#[test]
+fn f15_one_who_hovers_at_a_limit_neither_eases_nor_presses_with_every_input() {
+    let budget = budget(160);
+    let (mut holder, keys) = stalled(&budget, 80 * STEP);
+    let mut script = Script::with(Side::Server, config(&budget));
+    let key = script.tunnel(1);
+    for _ in 0..32 {
+        script.send(data(1, STEP / 4));
+    }
+    script.skip();
+    assert_eq!(script.read(key).0, 8 * STEP);
+    assert_eq!(credited(&mut script, 1), 0, "half of the window is left: more than is allowed now");
+    // One step below the limit is not enough, a sixteenth is.
+    for (n, eased) in [(0, false), (1, false), (2, true)] {
+        assert_eq!(holder.read(keys[n]).0, 4 * STEP);
+        script.after(Duration::from_secs(1));
+        assert_eq!(credited(&mut script, 1) > 0, eased, "{}", budget.charged() / STEP);
+    }
+}
+
+#[test]
+fn f15_only_who_withholds_credit_watches_the_memory() {
+    let budget = budget(40);
+    let (_holder, _) = stalled(&budget, 30 * STEP);
+    let mut idle = Script::with(Side::Server, config(&budget));
+    idle.skip().send(ping(1)).flush();
+    assert_eq!(idle.engine.poll_timeout(), None, "a connection without streams");
+    let key = idle.skip().tunnel(1);
+    idle.send(data(1, 100));
+    assert_eq!(idle.engine.poll_timeout(), None, "nothing is due");
+    for _ in 0..40 {
+        idle.send(data(1, 16 * KIB));
+    }
+    // The reader has nearly all and leaves something.
+    while idle.engine.unread(key) > 16 * KIB {
+        idle.engine.read(key, 16 * KIB).unwrap();
+    }
+    assert!(idle.engine.poll_timeout().is_some(), "what is due is held back");
+    idle.send(rst(1, ErrorCode::CANCEL)).after(Duration::from_secs(1));
+    assert_eq!(idle.engine.poll_timeout(), None, "nobody is left who could use it");
+}
+
+#[test]
 fn f15_honest_streams_arrive_whole_however_small_the_budget_is() {
     for octets in [1, STEP, 10 * STEP] {
         let budget = Arc::new(MemoryBudget::new(octets));
