@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::{Authority, Leaf};
 use crate::verify::PeerFault;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, Error, HandshakeKind, NamedGroup, ServerConnection};
+use rustls::{ClientConnection, Error, HandshakeKind, InvalidMessage, NamedGroup, ServerConnection};
 
 const ALICE: &str = "spiffe://td/ns/a/sa/alice";
 const BOB: &str = "spiffe://td/ns/a/sa/bob";
@@ -195,6 +195,17 @@ fn h73_a_long_chain_is_refused_before_it_is_verified() {
     assert!(dial(&alice, &bob).is_ok(), "five are fine");
     alice.chain.push(ca.root());
     assert_eq!(fault(dial(&alice, &bob)), ("server", PeerFault::TooLarge));
+}
+
+#[test]
+fn h73_more_than_64_kib_of_certificates_are_refused() {
+    let ca = Authority::new();
+    let bob = ca.identity(&Leaf::of(BOB)).unwrap();
+    let mut alice = ca.identity(&Leaf::of(ALICE)).unwrap();
+    alice.chain.extend(std::iter::repeat_n(CertificateDer::from(vec![0; 17_000]), 4));
+    let Err((side, error)) = dial(&alice, &bob) else { panic!("the handshake succeeded") };
+    // Already the message that carries them is too long.
+    assert_eq!((side, error), ("server", InvalidMessage::HandshakePayloadTooLarge.into()));
 }
 
 #[test]

@@ -11,5 +11,6 @@ mod pool;
 mod process;
 mod progress;
 mod relay;
+mod siege;
 mod trust;
 mod upstream;
