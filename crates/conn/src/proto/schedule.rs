@@ -1,5 +1,8 @@
 //! Whose DATA leaves next: lone ends, then streams that were idle, then the busy ones in turn.
 //!
+//! A stream that was idle goes before those that are busy, unless one of them is more urgent: short messages of the
+//! less urgent must not pass for urgent.
+//!
 //! Busy streams of one urgency (RFC 9218) take turns. Among several urgencies the lowest that waits has four turns of
 //! five; the fifth goes to those that are less urgent, in turn. So each urgency that waits has one turn of 35 at the
 //! least, whatever the others do: urgency is a hint, and nobody starves by it. Whether a stream is incremental makes no
@@ -14,7 +17,7 @@ use super::half::Place;
 use super::streams::{Stream, StreamKey};
 use super::urgency::{LEVELS, USUAL};
 
-/// A first flight of at most this many octets goes before the busy streams.
+/// A first flight of at most this many octets goes before the busy streams that are not more urgent.
 const FRESH: usize = 16 * 1024;
 
 /// Turns of fresh streams before a busy one has its own, and of urgent ones before a less urgent one: first does not
@@ -85,7 +88,10 @@ impl Schedule {
         if stream.send.queue.is_empty() {
             stream.send.place = Place::Ending;
             self.ending.push_back(stream.key);
-        } else if stream.send.place == Place::Nowhere && stream.send.queue.len() <= FRESH {
+        } else if stream.send.place == Place::Nowhere
+            && stream.send.queue.len() <= FRESH
+            && !self.is_outranked(stream.send.urgency)
+        {
             stream.send.place = Place::Fresh;
             self.fresh.push_back(stream.key);
         } else {
@@ -127,6 +133,13 @@ impl Schedule {
 
     fn has_busy(&self) -> bool {
         !self.busy.is_empty() || self.ranks.as_ref().is_some_and(|ranks| !ranks.is_empty())
+    }
+
+    /// Whether a busy stream waits that is more urgent than that.
+    fn is_outranked(&self, urgency: u8) -> bool {
+        let below = ..usize::from(urgency).min(LEVELS);
+        let ranked = |ranks: &Ranks| ranks.lists[below].iter().any(|list| !list.is_empty());
+        (urgency > USUAL && !self.busy.is_empty()) || self.ranks.as_deref().is_some_and(ranked)
     }
 
     /// Every list.

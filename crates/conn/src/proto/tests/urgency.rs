@@ -35,15 +35,16 @@ fn turns(script: &mut Script, keys: &[StreamKey], count: usize) -> Vec<u32> {
     for key in keys {
         script.engine.write(*key, vec![7; count * QUANTUM].into()).unwrap();
     }
-    let mut order = Vec::new();
-    while order.len() < count {
-        let mut one = crate::proto::Transmit::new();
-        assert!(script.engine.poll_transmit(script.now, &mut one));
-        let octets: Vec<u8> = one.pieces().flatten().copied().collect();
-        order.push(u32::from_be_bytes([octets[5], octets[6], octets[7], octets[8]]));
-        script.engine.state.check();
-    }
-    order
+    (0..count).map(|_| turn(script)).collect()
+}
+
+/// Whose octets leave next.
+fn turn(script: &mut Script) -> u32 {
+    let mut one = crate::proto::Transmit::new();
+    assert!(script.engine.poll_transmit(script.now, &mut one));
+    script.engine.state.check();
+    let octets: Vec<u8> = one.pieces().flatten().copied().collect();
+    u32::from_be_bytes([octets[5], octets[6], octets[7], octets[8]])
 }
 
 fn shares(order: &[u32]) -> HashMap<u32, usize> {
@@ -134,9 +135,32 @@ fn the_application_sets_the_urgency_of_its_own_octets_on_either_side() {
 }
 
 #[test]
-fn an_end_and_a_first_flight_keep_their_place_before_urgent_octets() {
+fn rfc9218_10_short_messages_of_less_urgent_streams_do_not_pass_for_urgent() {
+    for (busy, messages) in [("u=0", "u=7"), ("u=0", "u=3"), ("u=3", "u=4")] {
+        let mut script = server();
+        let urgent = tunnel(&mut script, 1, Some(busy));
+        let others = [3, 5, 7, 9].map(|id| tunnel(&mut script, id, Some(messages)));
+        script.reading = false;
+        script.engine.write(urgent, vec![7; 200 * QUANTUM].into()).unwrap();
+        let mut order = vec![turn(&mut script)];
+        while order.len() < 100 {
+            for key in
+                others.iter().filter(|key| order.len() == 1 || key.id().get() == order[order.len() - 1])
+            {
+                script.engine.write(*key, vec![7; 16_000].into()).unwrap();
+            }
+            order.push(turn(&mut script));
+        }
+        let shares = shares(&order);
+        assert!(shares[&1] >= 80, "{busy} and {messages}: {shares:?}");
+        assert!([3, 5, 7, 9].iter().all(|id| shares[id] >= 4), "nobody starves: {shares:?}");
+    }
+}
+
+#[test]
+fn an_end_keeps_its_place_before_urgent_octets_and_a_first_flight_before_those_of_its_urgency() {
     let mut script = server();
-    let keys = [1, 3, 5].map(|id| tunnel(&mut script, id, Some(if id == 1 { "u=0" } else { "u=7" })));
+    let keys = [1, 3, 5].map(|id| tunnel(&mut script, id, Some(if id == 5 { "u=7" } else { "u=0" })));
     script.reading = false;
     turns(&mut script, &keys[..1], 3);
     script.engine.write(keys[0], vec![7; 1 << 20].into()).unwrap();
