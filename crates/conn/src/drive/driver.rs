@@ -205,7 +205,8 @@ impl<W: Wire> Driver<W> {
         if !self.writing {
             return true;
         }
-        match self.wire.poll_flush(cx, &mut self.out) {
+        let flushed = self.wire.poll_flush(cx, &mut self.out);
+        match uninterrupted(cx, flushed) {
             Poll::Ready(Ok(())) => false,
             Poll::Pending => true,
             Poll::Ready(Err(error)) => {
@@ -221,7 +222,8 @@ impl<W: Wire> Driver<W> {
     /// Reads once. Returns what came and its size in octets.
     fn fill(&mut self, cx: &mut Context<'_>) -> (Option<Input>, usize) {
         let result = if self.reading && (self.listening || !self.writing) {
-            self.wire.poll_fill(cx)
+            let filled = self.wire.poll_fill(cx);
+            uninterrupted(cx, filled)
         } else {
             Poll::Pending
         };
@@ -343,7 +345,10 @@ impl<W: Wire> Driver<W> {
     /// Writes the last flight and shuts our direction.
     fn poll_last_flight(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
         let shut = match self.poll_flush_all(cx) {
-            Poll::Ready(Ok(())) => self.wire.poll_shutdown(cx),
+            Poll::Ready(Ok(())) => {
+                let shut = self.wire.poll_shutdown(cx);
+                uninterrupted(cx, shut)
+            }
             unsent @ (Poll::Ready(_) | Poll::Pending) => unsent,
         };
         let reached = self.progress();
@@ -372,7 +377,8 @@ impl<W: Wire> Driver<W> {
     /// Writes until the engine has nothing more.
     fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.wire.poll_flush(cx, &mut self.out))?;
+            let flushed = self.wire.poll_flush(cx, &mut self.out);
+            ready!(uninterrupted(cx, flushed))?;
             let now = clock::now();
             let more = self.shared.with(|state, effects| {
                 state.written(effects);
@@ -395,7 +401,8 @@ impl<W: Wire> Driver<W> {
         };
         let mut budget = BUDGET;
         loop {
-            match self.wire.poll_fill(cx) {
+            let filled = self.wire.poll_fill(cx);
+            match uninterrupted(cx, filled) {
                 Poll::Ready(Ok(Fill::Data(data))) => {
                     let now = clock::now();
                     if now >= *end {
@@ -516,5 +523,16 @@ impl Timer {
             self.armed = None;
         }
         fired
+    }
+}
+
+/// A call that a signal has interrupted is made again.
+fn uninterrupted<R>(cx: &Context<'_>, result: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+    match result {
+        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        other @ (Poll::Ready(_) | Poll::Pending) => other,
     }
 }

@@ -5,6 +5,7 @@
 mod deadlines;
 mod endings;
 mod failures;
+mod faults;
 mod flushing;
 mod lifecycle;
 mod observing;

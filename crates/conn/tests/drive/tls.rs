@@ -56,7 +56,7 @@ fn name() -> ServerName<'static> {
     ServerName::try_from(NAME).unwrap()
 }
 
-async fn shake_hands<T>(near: T, far: T) -> (Result<Tls<T>, TlsError>, Result<Tls<T>, TlsError>)
+pub(crate) async fn shake_hands<T>(near: T, far: T) -> (Result<Tls<T>, TlsError>, Result<Tls<T>, TlsError>)
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
