@@ -51,7 +51,7 @@ impl Progress {
         both.map(|(direction, look)| direction.look(now, look, least)).max().unwrap_or(now)
     }
 
-    /// Whether the next look has to come within a minute.
+    /// Whether a direction is backlogged: then the next look has to come within a minute.
     pub(crate) fn is_judging(&self) -> bool {
         self.directions.iter().any(|direction| direction.mark.is_some())
     }
@@ -61,6 +61,10 @@ impl Direction {
     fn look(&mut self, now: Duration, look: Look, least: u64) -> Duration {
         match self.mark.filter(|_| look.backlogged) {
             None => {
+                // A backlog was worked off since the last look: that is movement, whenever its octets were taken over.
+                if self.mark.is_some_and(|(_, left)| look.left > left) {
+                    self.active = now;
+                }
                 self.stalled = false;
                 self.mark = look.backlogged.then_some((now, look.left));
             }
@@ -165,6 +169,18 @@ mod tests {
         assert_eq!(progress.look(4 * MINUTE, [stuck(4 * MINUTE), QUIET]), 4 * MINUTE);
         let soon = 4 * MINUTE + SECOND;
         assert_eq!(progress.look(soon, [stuck(soon), QUIET]), soon);
+    }
+
+    #[test]
+    fn t27_the_last_batch_of_a_backlog_is_movement_when_it_leaves() {
+        let mut progress = Progress::new(1024);
+        let stuck = Look { moved: SECOND, left: 5000, backlogged: true };
+        for n in 1..20 {
+            assert_eq!(progress.look(n * MINUTE, [stuck, QUIET]), SECOND);
+        }
+        let free = Look { moved: SECOND, left: 5100, backlogged: false };
+        assert_eq!(progress.look(20 * MINUTE, [free, QUIET]), 20 * MINUTE);
+        assert_eq!(progress.look(21 * MINUTE, [free, QUIET]), 20 * MINUTE);
     }
 
     #[test]

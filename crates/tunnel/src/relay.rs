@@ -28,7 +28,8 @@ use crate::sockets;
 pub struct RelayLimits {
     /// Without an octet in either direction; `None` for ever.
     pub idle: Option<Duration>,
-    /// The same once one direction has ended; `None` for ever.
+    /// The same once one direction has ended and nothing waits in the other; `None` for ever. While octets wait, the
+    /// longer of the two limits holds: credit for them comes in batches, and a slow reader takes long for one.
     pub half_closed_idle: Option<Duration>,
     /// Octets, at least 1, that have to leave in a minute for a direction to count as moving while more of them
     /// wait for its reader: windows that are opened octet by octet prolong nothing.
@@ -42,6 +43,17 @@ impl Default for RelayLimits {
             idle: Some(Duration::from_secs(3600)),
             half_closed_idle: Some(Duration::from_secs(300)),
             min_progress: 1024,
+        }
+    }
+}
+
+impl RelayLimits {
+    /// The limit of a tunnel of which one direction has ended, and in which octets wait.
+    fn limit(&self, half_closed: bool, backlogged: bool) -> Option<Duration> {
+        match (half_closed, backlogged) {
+            (false, _) => self.idle,
+            (true, false) => self.half_closed_idle,
+            (true, true) => Some(self.idle?.max(self.half_closed_idle?)),
         }
     }
 }
@@ -300,8 +312,7 @@ impl<'a> Flow<'a> {
             let waiting = u64::try_from(backlog.octets()).unwrap_or(u64::MAX);
             let active = progress.look(now, [self.up.look(waiting), self.down.look(0)]);
             let half_closed = self.up.is_finished() || self.down.is_finished();
-            let limit = if half_closed { self.limits.half_closed_idle } else { self.limits.idle };
-            let Some(limit) = limit else {
+            let Some(limit) = self.limits.limit(half_closed, progress.is_judging()) else {
                 self.changed.notified().await;
                 continue;
             };

@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// A relay between a TCP connection and a stream whose reader gives a window of 100 octets.
+/// A relay between a TCP connection and a stream.
 struct Tunnel {
     tcp: TcpStream,
     reader: Stream,
@@ -23,9 +23,15 @@ struct Tunnel {
     start: Instant,
 }
 
+/// The reader gives a window of 100 octets; the limit is the same whatever has ended.
 async fn tunnel() -> Tunnel {
+    let limits = RelayLimits { idle: Some(LIMIT), half_closed_idle: Some(LIMIT), ..RelayLimits::default() };
+    tunnel_with(100, limits).await
+}
+
+async fn tunnel_with(window: u32, limits: RelayLimits) -> Tunnel {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
-    let config = Config { initial_window_size: 100, window_tuning: false, ..Config::default() };
+    let config = Config { initial_window_size: window, window_tuning: false, ..Config::default() };
     let (client, _, driver) = establish(Side::Client, Plain::new(ours), config);
     tokio::spawn(driver);
     let (_, mut incoming, driver) = establish(Side::Server, Plain::new(theirs), Config::default());
@@ -37,7 +43,6 @@ async fn tunnel() -> Tunnel {
     let (listener, address) = bind().await;
     let tcp = TcpStream::connect(address).await.unwrap();
     let (leg, _) = listener.accept().await.unwrap();
-    let limits = RelayLimits { idle: Some(LIMIT), half_closed_idle: Some(LIMIT), ..RelayLimits::default() };
     let relay = tokio::spawn(async move {
         let _kept = incoming;
         relay(leg, far, limits, std::future::pending()).await
@@ -125,4 +130,41 @@ async fn t27_what_is_left_after_the_fin_may_take_its_time_while_it_moves() {
     }
     assert_eq!(tunnel.reader.read(&mut buffer).await.unwrap(), 0);
     assert!(tunnel.start.elapsed() > 4 * LIMIT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t27_a_slow_download_whose_request_has_ended_has_the_whole_idle_time_for_each_batch_of_credit() {
+    let limits =
+        RelayLimits { idle: Some(LIMIT), half_closed_idle: Some(LIMIT / 5), ..RelayLimits::default() };
+    let mut tunnel = tunnel_with(256 * 1024, limits).await;
+    tunnel.reader.finish().unwrap();
+    assert_eq!(tunnel.tcp.read(&mut [0]).await.unwrap(), 0, "the request has ended");
+    let (_tcp_read, mut tcp) = tunnel.tcp.split();
+    let source = async { tcp.write_all(&vec![7; 8 << 20]).await };
+    // Credit returns by half a window: every 256 seconds, and the half-closed limit is 120.
+    let reader = async {
+        let mut buffer = vec![0; 5120];
+        while tunnel.start.elapsed() < 12 * LIMIT {
+            tunnel.reader.read_exact(&mut buffer).await.unwrap();
+            sleep(10 * SECOND).await;
+        }
+    };
+    tokio::select! {
+        _ = source => {}
+        () = reader => {}
+    }
+    assert!(!tunnel.relay.is_finished());
+    // Nobody reads any more: the limit of a tunnel with a backlog.
+    let start = Instant::now();
+    assert_eq!(tunnel.relay.await.unwrap().broken, Some(Break::Idle(LIMIT)));
+    assert!(start.elapsed() < LIMIT + 3 * MINUTE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn t27_a_half_closed_tunnel_in_which_nothing_waits_is_left_after_its_own_limit() {
+    let limits =
+        RelayLimits { idle: Some(LIMIT), half_closed_idle: Some(LIMIT / 5), ..RelayLimits::default() };
+    let mut tunnel = tunnel_with(256 * 1024, limits).await;
+    tunnel.reader.finish().unwrap();
+    assert_eq!(tunnel.relay.await.unwrap().broken, Some(Break::Idle(LIMIT / 5)));
 }
