@@ -44,7 +44,7 @@ const INITIAL_WINDOW: u16 = 4;
 /// The windows' first size in the protocol.
 const DEFAULT: u64 = 65_535;
 /// A stream's window where many are filled.
-const STALLED: usize = 16 * 1024;
+const STALLED: usize = 8 * 1024;
 /// FLOW_CONTROL_ERROR.
 const FLOW_CONTROL: u32 = 3;
 
@@ -166,7 +166,7 @@ fn h44_a_thousand_overflows_leave_nothing() {
     }
 }
 
-/// 15 first sizes in each SETTINGS, up and down, over 50 writers.
+/// 15 first sizes in each SETTINGS, up and down, over 25 writers.
 fn flip_flop() -> Row {
     Row::on_server("h45", 200, |_, out| {
         let values: Vec<_> =
@@ -175,7 +175,7 @@ fn flip_flop() -> Row {
     })
     .app(App::Source)
     .settings(&[(INITIAL_WINDOW, 0)])
-    .prologue(|out| tunnels(out, 50))
+    .prologue(|out| tunnels(out, 25))
     .ends(Violation::Flood(Flood::Settings))
     .heap(2 * HEAP)
 }
@@ -485,9 +485,9 @@ fn stalled_readers() -> Row {
         .settings(&[(INITIAL_WINDOW, 1 << 24)])
         .configured(|config| {
             config.initial_window_size = STALLED as u32;
-            config.connection_window_size = 1 << 20;
+            config.connection_window_size = 1 << 19;
         })
-        .heap(256 * STALLED * 3 / 2)
+        .heap(256 * (STALLED + 6 * 1024))
 }
 
 #[test]
