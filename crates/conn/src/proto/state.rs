@@ -181,17 +181,6 @@ impl State {
         }
         let mut recv_window = ReceiveWindow::new(DEFAULT_WINDOW);
         recv_window.grow(config.connection_window_size);
-        let mut timers = Timers::default();
-        timers.set_after(Timer::Handshake, now, config.handshake_timeout);
-        if let Some(interval) = config.keepalive_interval {
-            timers.set_after(Timer::Keepalive, now, interval);
-        }
-        if let Some(idle) = config.idle_timeout {
-            timers.set_after(Timer::Idle, now, idle);
-        }
-        if let Some(age) = config.max_age {
-            timers.set_after(Timer::Age, now, age);
-        }
         Self {
             side,
             phase: Phase::Open,
@@ -227,7 +216,7 @@ impl State {
             pings: Pings::default(),
             path: Path::new(config.initial_window_size, config.max_window_size),
             abuse: Abuse::new(&config.limits, now),
-            timers,
+            timers: Timers::at_the_beginning(&config, now),
             deadlines: Deadlines::default(),
             last_received: now,
             last_flight: now,

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::config::Config;
+
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
@@ -46,6 +48,23 @@ pub(super) struct Timers {
 }
 
 impl Timers {
+    /// What a connection waits for, and how long it may last, from its beginning.
+    pub(super) fn at_the_beginning(config: &Config, now: Instant) -> Self {
+        let mut timers = Self::default();
+        timers.set_after(Timer::Handshake, now, config.handshake_timeout);
+        let others = [
+            (Timer::Keepalive, config.keepalive_interval),
+            (Timer::Idle, config.idle_timeout),
+            (Timer::Age, config.max_age),
+        ];
+        for (timer, after) in others {
+            if let Some(after) = after {
+                timers.set_after(timer, now, after);
+            }
+        }
+        timers
+    }
+
     pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
         self.deadlines[timer as usize] = Some(deadline);
     }
