@@ -18,6 +18,7 @@
 //! | it was not done by its deadline | `Deadline` | | no |
 //! | the peer broke a rule on it | `Protocol(violation)` | | no |
 //! | the peer's GOAWAY left it out | `Goaway` | goes on until its streams are done | yes |
+//! | the connection ended before the request had left | `Goaway` | as below | yes |
 //! | the peer closed the transport | `Connection(Eof)` | `Eof` | no |
 //! | the transport failed | `Connection(Io(kind))` | `Io(kind)` | no |
 //! | GOAWAY with an error, then the end | `Connection(Goaway { code, .. })` | `Goaway { code, .. }` | no |

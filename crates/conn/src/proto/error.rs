@@ -135,9 +135,10 @@ pub enum StreamError {
     Protocol(Violation),
     /// It was not done by its deadline; this end reset it with CANCEL.
     Deadline,
-    /// The peer did not process it (beyond GOAWAY's last stream, or never sent): safe to retry elsewhere.
+    /// The peer did not process it: it lies beyond GOAWAY's last stream, or its head had not left when the connection
+    /// ended. Safe to retry elsewhere.
     Goaway,
-    /// The connection has ended.
+    /// The connection has ended. A request of this end had left: nobody can know what became of it.
     Connection(ConnectionError),
     /// The direction is finished already, or the stream is not in a state for this call.
     Finished,
@@ -184,7 +185,9 @@ impl fmt::Display for StreamError {
             Self::Cancelled(code) => write!(f, "the stream was reset by this end: {code}"),
             Self::Protocol(violation) => write!(f, "the peer broke a rule on the stream: {violation}"),
             Self::Deadline => f.write_str("the stream was not done by its deadline"),
-            Self::Goaway => f.write_str("the peer is going away and did not process the stream"),
+            Self::Goaway => f.write_str(
+                "the peer did not process the stream: it goes away, or the connection ended before",
+            ),
             Self::Connection(error) => fmt::Display::fmt(error, f),
             Self::Finished => f.write_str("this direction of the stream is finished"),
         }

@@ -368,6 +368,9 @@ impl State {
         if stream.is_closed() {
             return;
         }
+        // RFC 9113 8.7: a request that has not left was certainly not processed.
+        let unsent = !stream.send.head_sent && key.id().initiator() == self.side;
+        let failure = if unsent && failure == Failure::Connection { Failure::Goaway } else { failure };
         stream.failure.get_or_insert(failure);
         if !stream.send.is_over() {
             if stream.send.place == Place::Blocked {

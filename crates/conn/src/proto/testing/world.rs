@@ -285,7 +285,7 @@ impl World {
         if self.broken && matches!(error, StreamError::Connection(_)) {
             return true;
         }
-        let refused = matches!(error, StreamError::Goaway) && self.draining
+        let refused = matches!(error, StreamError::Goaway) && (self.draining || self.broken)
             || matches!(error, StreamError::Reset(ErrorCode::REFUSED_STREAM));
         let stream = &mut self.streams[at];
         if refused && stream.accepted().key.is_none() {

@@ -150,6 +150,40 @@ fn rfc9113_6_8_streams_beyond_the_last_one_fail_as_not_processed() {
 }
 
 #[test]
+fn rfc9113_8_7_what_had_not_left_when_the_connection_ended_was_not_processed() {
+    let ends: [fn(&mut Script); 3] = [
+        |script| script.engine.handle_eof(script.now),
+        |script| script.engine.handle_io_error(script.now, std::io::ErrorKind::BrokenPipe),
+        |script| script.engine.close(NO_ERROR),
+    ];
+    for end in ends {
+        let mut script = Script::client();
+        let sent = script.tunnel(1);
+        let open = |script: &mut Script| {
+            script.engine.open(&mut Some(Request::connect("10.0.0.1:80")), false).unwrap()
+        };
+        let (unsent, late, unwanted) = (open(&mut script), open(&mut script), open(&mut script));
+        script.engine.set_deadline(late, Some(script.now)).unwrap();
+        script.engine.handle_timeout(script.now);
+        script.engine.reset(unwanted, ErrorCode::CANCEL);
+        end(&mut script);
+        let error = |key| script.engine.stream_error(key).unwrap();
+        assert_eq!(error(unsent), StreamError::Goaway);
+        assert!(matches!(error(sent), StreamError::Connection(_)), "nobody can know: {}", error(sent));
+        assert_eq!(error(late), StreamError::Deadline, "what it failed of before stays");
+        assert_eq!(error(unwanted), StreamError::Cancelled(ErrorCode::CANCEL));
+    }
+}
+
+#[test]
+fn what_this_end_had_not_answered_when_the_connection_ended_may_have_been_processed() {
+    let mut script = Script::server();
+    let key = script.send(headers(1)).incoming();
+    script.eof();
+    assert_eq!(script.engine.stream_error(key), Some(StreamError::Connection(ConnectionError::Eof)));
+}
+
+#[test]
 fn rfc9113_6_8_a_waiting_opener_learns_that_the_peer_goes_away() {
     let mut script = Script::client();
     script.send(settings(&[(hbone_frame::SettingId::MAX_CONCURRENT_STREAMS, 1)])).skip();
