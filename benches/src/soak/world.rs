@@ -346,7 +346,7 @@ impl World {
             return true;
         }
         let Some(stream) = self.streams.get_mut(&id) else { return false };
-        let refused = matches!(error, StreamError::Goaway) && self.draining
+        let refused = matches!(error, StreamError::Goaway) && (self.draining || self.broken)
             || matches!(error, StreamError::Reset(ErrorCode::REFUSED_STREAM));
         if refused && !stream.has_arrived() {
             stream.directions.iter_mut().for_each(|direction| direction.disturbed = true);
