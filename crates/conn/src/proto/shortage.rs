@@ -22,9 +22,12 @@ impl State {
         }
     }
 
-    /// Once an input: how short memory is. When there is more, credit that was withheld is listed.
+    /// Once an input: how short memory is. When there is more, credit that was withheld is listed; when there is
+    /// less, what is too little for a large window may be enough for the one that is left.
     pub(super) fn heed_memory(&mut self, now: Instant) {
-        if self.charge.heed() && self.charge.withheld {
+        let before = self.charge.pressure();
+        let eased = self.charge.heed();
+        if (eased && self.charge.withheld) || self.charge.pressure() > before {
             self.list_withheld(now);
         }
     }
