@@ -1,9 +1,10 @@
 //! What a connection holds: live octets at each end in the states that last, for this engine and stock `h2`.
 //!
-//! `script` says what both ends do and when they are measured; `ours` and `stock` do it over any transport, of
+//! `end` is what an end can be told to do; `script` says when, and when they are measured; `ours` and `stock` do it over any transport, of
 //! which `pipe` is one that costs nothing; `engine` does it with two engines and no driver. Called by the program
 //! `memory` and by a test with bounds.
 
+mod end;
 mod engine;
 mod ours;
 mod pipe;

@@ -5,8 +5,7 @@ use hbone_conn::{Config, Handle, Incoming, Plain, Request, Response, Side, Strea
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::script;
-use super::stock::{FULL, TOGETHER};
+use super::end::{self, FULL, TOGETHER};
 use crate::measure::Account;
 
 pub(super) struct End {
@@ -46,7 +45,7 @@ impl End {
     }
 }
 
-impl script::End for End {
+impl end::End for End {
     async fn grow(&mut self, to: usize) {
         let from = self.streams.len();
         let mut streams = std::mem::take(&mut self.streams);

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Barrier;
 use tokio::task::LocalSet;
 
+use super::end::End;
 use super::pipe::pipe;
 use super::{ours, stock};
 use crate::measure::{Account, count_allocations, watch_live};
@@ -54,22 +55,6 @@ pub struct Held {
     pub idle: i64,
     /// What a stream adds whose reader has stalled: written to in pieces of 64 KiB, and of 64 octets.
     pub stalled: [i64; 2],
-}
-
-/// One end of a connection and the streams that it holds.
-pub(super) trait End {
-    /// Opens or accepts until there are so many streams, each answered with 200.
-    fn grow(&mut self, to: usize) -> impl Future<Output = ()>;
-    /// One octet to and fro on every stream.
-    fn echo(&mut self) -> impl Future<Output = ()>;
-    /// Every stream ends in both directions and is let go of.
-    fn leave(&mut self) -> impl Future<Output = ()>;
-    /// An upload on a stream of its own.
-    fn carry(&mut self, octets: usize) -> impl Future<Output = ()>;
-    /// One more stream that the client fills with pieces of that size, and that the server does not read.
-    fn stall(&mut self, piece: usize) -> impl Future<Output = ()>;
-    /// The last stream is reset.
-    fn abandon(&mut self);
 }
 
 /// What both ends share: the account of each is its own.

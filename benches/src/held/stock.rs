@@ -1,7 +1,6 @@
 //! Either end of the script with stock `h2`, default windows.
 
 use std::future::poll_fn;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -11,13 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-use super::script;
+use super::end::{self, FULL, TOGETHER};
 use crate::measure::Account;
 
-/// Streams that are opened before the first of them is awaited.
-pub(super) const TOGETHER: usize = 100;
-/// A writer who has waited that long for room has filled its stream.
-pub(super) const FULL: Duration = Duration::from_millis(500);
 const MOST_STREAMS: u32 = 1 << 20;
 /// As it comes, `h2` ends a connection that carries many small DATA frames.
 const ANY: usize = u32::MAX as usize;
@@ -79,7 +74,7 @@ impl Client {
     }
 }
 
-impl script::End for Client {
+impl end::End for Client {
     async fn grow(&mut self, to: usize) {
         self.streams.reserve_exact(to - self.streams.len());
         while self.streams.len() < to {
@@ -173,7 +168,7 @@ impl Server {
     }
 }
 
-impl script::End for Server {
+impl end::End for Server {
     async fn grow(&mut self, to: usize) {
         self.streams.reserve_exact(to - self.streams.len());
         while self.streams.len() < to {
