@@ -173,9 +173,7 @@ impl Schedule {
             self.ranks = None;
         }
         for list in self.lists_mut() {
-            if list.capacity() > places {
-                list.shrink_to(places);
-            }
+            list.shrink_to(places);
         }
     }
 

@@ -456,25 +456,18 @@ impl State {
 
     /// Without streams a connection keeps no room that a busier time has left behind.
     pub(super) fn give_back(&mut self) {
-        if self.events.capacity() > ROOM_KEPT {
-            self.events.shrink_to(ROOM_KEPT);
-        }
-        if self.control.capacity() > ROOM_KEPT {
-            self.control.shrink_to(ROOM_KEPT);
-        }
-        if self.heads.capacity() > ROOM_KEPT {
-            self.heads.shrink_to(ROOM_KEPT);
-        }
-        if self.credit.capacity() > ROOM_KEPT {
-            self.credit.shrink_to(ROOM_KEPT);
-        }
-        if self.holders.capacity() > ROOM_KEPT {
-            self.holders.shrink_to(ROOM_KEPT);
-        }
-        if self.block.capacity() > BLOCK_KEPT {
-            self.block.shrink_to(BLOCK_KEPT);
-        }
-        self.schedule.give_back(ROOM_KEPT);
+        self.shrink_lists(ROOM_KEPT);
+        self.block.shrink_to(BLOCK_KEPT);
+    }
+
+    /// Gives back what the lists have room for beyond `places` each; nothing where there is no such room.
+    fn shrink_lists(&mut self, places: usize) {
+        self.schedule.give_back(places);
+        self.control.shrink_to(places);
+        self.heads.shrink_to(places);
+        self.credit.shrink_to(places);
+        self.events.shrink_to(places);
+        self.holders.shrink_to(places);
     }
 
     /// The next input begins. Slices that a reader has left in its queue for long are copied, so that a stalled
@@ -530,12 +523,7 @@ impl State {
         self.streams.rest();
         self.chunks.rest();
         self.deadlines.rest();
-        self.schedule.give_back(0);
-        self.control.shrink_to_fit();
-        self.heads.shrink_to_fit();
-        self.credit.shrink_to_fit();
-        self.events.shrink_to_fit();
-        self.holders.shrink_to_fit();
+        self.shrink_lists(0);
     }
 
     /// A stream has something new to send.

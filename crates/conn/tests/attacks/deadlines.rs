@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use hbone_conn::{Config, Connection, Request, Side, StreamKey};
 
 use crate::heap::Mark;
+use crate::virtually::epoch;
 
 /// A client with `streams` streams.
 fn client(streams: usize) -> (Connection, Instant, Vec<StreamKey>) {
-    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
-    let now = Instant::now();
+    let now = epoch();
     let config = Config { assumed_peer_streams: u32::MAX, ..Config::default() };
     let mut engine = Connection::new(Side::Client, config, now);
     let mut open = || engine.open(&mut Some(Request::connect("target.example:443")), false).unwrap();

@@ -5,31 +5,25 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hbone_conn::{Config, Connection, Event, Response, Side, Transmit};
-use hbone_frame::{ErrorCode, PREFACE, Settings, StreamId, encode};
 
+use crate::frames::*;
 use crate::heap::Mark;
+use crate::virtually::epoch;
 
 /// Unique names in a request; its authority and its baggage are unique too.
 const NAMES: u32 = 20;
-
-/// A literal with a new name that asks to be indexed (RFC 7541 6.2.1).
-fn literal(name: &str, value: &str, block: &mut Vec<u8>) {
-    block.push(0x40);
-    for text in [name, value] {
-        block.push(u8::try_from(text.len()).expect("shorter than 127"));
-        block.extend_from_slice(text.as_bytes());
-    }
-}
+/// The error code CANCEL (RFC 9113 7).
+const CANCEL: u32 = 8;
 
 /// The block of request `n`; every text in it is its own.
 fn request(n: u32, block: &mut Vec<u8>) {
     block.clear();
     // :method GET, :scheme https, :path / of the static table.
     block.extend_from_slice(&[0x82, 0x87, 0x84]);
-    literal(":authority", &format!("a{n}.example"), block);
-    literal("baggage", &format!("key{n}=value{n}"), block);
+    indexed_field(block, b":authority", format!("a{n}.example").as_bytes());
+    indexed_field(block, b"baggage", format!("key{n}=value{n}").as_bytes());
     for name in 0..NAMES {
-        literal(&format!("x-{n}-{name}"), &format!("{n}"), block);
+        indexed_field(block, format!("x-{n}-{name}").as_bytes(), n.to_string().as_bytes());
     }
 }
 
@@ -44,12 +38,11 @@ struct Victim {
 
 impl Victim {
     fn new() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
-        let now = Instant::now();
+        let now = epoch();
         let engine = Connection::new(Side::Server, Config::default(), now);
         let mut wire = PREFACE.to_vec();
-        encode::settings(&Settings::new(), &mut wire);
-        encode::settings_ack(&mut wire);
+        settings(&mut wire, &[]);
+        settings_ack(&mut wire);
         let mut victim = Self { engine, now, flight: Transmit::new(), block: Vec::new(), wire };
         victim.hear();
         victim
@@ -85,11 +78,10 @@ impl Victim {
     /// Requests from `first` on; every second one is reset at once, or answered.
     fn serve(&mut self, first: u32, count: u32, resets: bool) {
         for n in first..first + count {
-            let id = StreamId::new(2 * n + 1).expect("odd");
             request(n, &mut self.block);
-            encode::headers(id, true, &self.block, 16_384, &mut self.wire);
+            frame(&mut self.wire, HEADERS, END_HEADERS | END_STREAM, nth(n), &self.block);
             if resets && n.is_multiple_of(2) {
-                encode::reset(id, ErrorCode::CANCEL, &mut self.wire);
+                reset(&mut self.wire, nth(n), CANCEL);
             }
             self.hear();
             // Slowly enough that the rate of resets is no flood.
