@@ -93,6 +93,7 @@ pub fn frame_decode(input: &[u8]) {
     let tight = DecoderConfig {
         max_header_block: 64,
         max_continuations: 3,
+        push: false,
         max_settings: 3,
         max_goaway_debug: 4,
         max_priority_update: 4,

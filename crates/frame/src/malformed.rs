@@ -90,6 +90,8 @@ violations! {
     SettingsOnStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.5", "frame_settings_on_stream";
     /// PUSH_PROMISE on stream 0
     PushPromiseOnConnection: PROTOCOL_ERROR, Connection, "RFC 9113 6.6", "frame_push_promise_on_connection";
+    /// PUSH_PROMISE although push is off
+    PushPromise: PROTOCOL_ERROR, Connection, "RFC 9113 6.6", "frame_push_promise";
     /// PING on a stream
     PingOnStream: PROTOCOL_ERROR, Connection, "RFC 9113 6.7", "frame_ping_on_stream";
     /// GOAWAY on a stream

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hbone_frame::hpack::Verdict;
 use hbone_frame::{
-    DEFAULT_WINDOW, DataPiece, ErrorCode, Fields, Frame, HeaderBlock, Settings, Side, StreamId,
+    DEFAULT_WINDOW, DataPiece, ErrorCode, Fields, Frame, HeaderBlock, Malformed, Settings, Side, StreamId,
 };
 
 use super::closed::Ending;
@@ -42,7 +42,7 @@ pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(),
         Frame::Settings(settings) => settings_of_peer(state, now, &settings),
         Frame::SettingsAck => settings_ack(state, now),
         // RFC 9113 6.6: a server takes none; a client that has sent ENABLE_PUSH 0 takes none.
-        Frame::PushPromise { .. } => Err(Fault::Connection(Violation::PushPromise)),
+        Frame::PushPromise { .. } => Err(Fault::Connection(Violation::Frame(Malformed::PushPromise))),
         Frame::Ping { ack, payload } => ping(state, now, ack, payload),
         Frame::Goaway { last, code, debug } => goaway(state, now, last, code, debug),
         Frame::WindowUpdate { stream: None, increment } => connection_credit(state, now, increment),

@@ -246,6 +246,8 @@ impl State {
             max_empty_continuations: config.limits.empty_continuations,
             max_settings: config.limits.settings_entries,
             max_goaway_debug: config.limits.goaway_debug,
+            // RFC 9113 8.4: a client cannot push, and ours announces from its first frame on that it takes none.
+            push: false,
             ..DecoderConfig::default()
         }
     }

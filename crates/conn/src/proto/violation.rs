@@ -105,8 +105,6 @@ violations! {
     StreamWindow: FLOW_CONTROL_ERROR, "RFC 9113 6.9.1", "stream_window", "DATA beyond the stream's window";
     /// WINDOW_UPDATE or SETTINGS that lift a window over 2^31-1.
     WindowOverflow: FLOW_CONTROL_ERROR, "RFC 9113 6.9.1", "window_overflow", "window above 2^31-1";
-    /// PUSH_PROMISE, which both roles refuse here.
-    PushPromise: PROTOCOL_ERROR, "RFC 9113 6.6", "push_promise", "PUSH_PROMISE although push is off";
     /// A stream that depends on itself.
     SelfDependency: PROTOCOL_ERROR, "RFC 7540 5.3.1", "self_dependency", "stream depends on itself";
     /// More streams than announced.

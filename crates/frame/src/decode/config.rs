@@ -15,6 +15,9 @@ pub struct DecoderConfig {
     pub max_continuations: u32,
     /// How many of these may be empty.
     pub max_empty_continuations: u32,
+    /// Whether PUSH_PROMISE may come; without, its head ends the connection. To be false at a server, and at a
+    /// client whose acknowledged SETTINGS_ENABLE_PUSH is 0 (RFC 9113 6.6, 8.4).
+    pub push: bool,
     /// How many entries a SETTINGS frame may have.
     pub max_settings: usize,
     /// How many octets of a GOAWAY frame's debug data are kept; the rest is skipped.
@@ -30,6 +33,7 @@ impl Default for DecoderConfig {
             max_header_block: 64 * 1024,
             max_continuations: 8,
             max_empty_continuations: 1,
+            push: true,
             max_settings: 32,
             max_goaway_debug: 1024,
             max_priority_update: 1024,

@@ -70,6 +70,9 @@ fn others(head: &FrameHead, config: &DecoderConfig) -> Result<Plan, Malformed> {
         }
         Kind::PUSH_PROMISE => {
             let stream = head.stream.ok_or(Malformed::PushPromiseOnConnection)?;
+            if !config.push {
+                return Err(Malformed::PushPromise);
+            }
             fits(head, config)?;
             Expect::PushPromise { stream, flags }
         }

@@ -103,6 +103,16 @@ fn a_header_block_too_large_is_refused_at_its_head() {
 }
 
 #[test]
+fn push_promise_is_refused_at_its_head_where_push_is_off() {
+    let off = DecoderConfig { push: false, ..DecoderConfig::default() };
+    let head = FrameHead { length: 5, kind: Kind::PUSH_PROMISE, flags: Flags::NONE, stream: Some(one()) };
+    assert_eq!(first(off.clone(), head.encode().into()), Err(Malformed::PushPromise));
+    assert_eq!(first(DecoderConfig::default(), head.encode().into()), Ok(None));
+    let head = FrameHead { stream: None, ..head };
+    assert_eq!(first(off, head.encode().into()), Err(Malformed::PushPromiseOnConnection));
+}
+
+#[test]
 fn h22_32_settings_are_fine_and_one_more_ends_the_connection() {
     let settings = |count| -> Settings { (0..count).map(|n| (SettingId::MAX_HEADER_LIST_SIZE, n)).collect() };
     let mut wire = Vec::new();

@@ -268,9 +268,9 @@ fn rfc9113_5_1_open_priority_is_ignored_unless_it_depends_on_itself() {
 #[test]
 fn rfc9113_6_6_open_push_promise_is_an_error_of_the_connection() {
     let (mut script, _) = open_server();
-    script.send(push_promise(1, 2)).expect_end(1, Violation::PushPromise);
+    script.send(push_promise(1, 2)).expect_end(1, Violation::Frame(Malformed::PushPromise));
     let (mut script, _) = open_client();
-    script.send(push_promise(1, 2)).expect_end(0, Violation::PushPromise);
+    script.send(push_promise(1, 2)).expect_end(0, Violation::Frame(Malformed::PushPromise));
 }
 
 // Half-closed (remote): the peer has ended.

@@ -424,14 +424,14 @@ fn push_promise_of_a_client() -> Row {
     let block = [&2_u32.to_be_bytes()[..], &get_block()].concat();
     Row::on_server("h36", 1, move |_, out| frame(out, PUSH_PROMISE, END_HEADERS, 1, &block))
         .prologue(|out| connect(out, 1))
-        .ends(Violation::PushPromise)
+        .ends(Violation::Frame(Malformed::PushPromise))
 }
 
 fn push_promise_of_a_server() -> Row {
     let block = [&2_u32.to_be_bytes()[..], &get_block()].concat();
     Row::on_client("h36 b", 1, 1, move |_, out| frame(out, PUSH_PROMISE, END_HEADERS, 1, &block))
         .prologue(|out| ok(out, 1))
-        .ends(Violation::PushPromise)
+        .ends(Violation::Frame(Malformed::PushPromise))
 }
 
 #[test]
