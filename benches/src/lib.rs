@@ -2,7 +2,8 @@
 //!
 //! The same runtimes, sockets, chunk sizes and payload for both; figures are taken from outside by the same
 //! clock and the same counters. From the leaves up: [`measure`], [`runtime`], [`payload`], [`ours`], [`stock`],
-//! [`raw`], [`bulk`], [`held`]. [`soak`] is no benchmark: the simulator of the program of that name.
+//! [`raw`], [`bulk`], [`held`]; [`report`] is what a run has found, and how it is shown. [`soak`] is no benchmark:
+//! the simulator of the program of that name.
 
 pub mod bulk;
 pub mod held;
@@ -10,6 +11,7 @@ pub mod measure;
 pub mod ours;
 pub mod payload;
 pub mod raw;
+pub mod report;
 pub mod runtime;
 pub mod soak;
 pub mod stock;
