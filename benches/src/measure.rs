@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -142,31 +143,56 @@ pub fn watch_live() {
     COUNTING.fetch_or(HELD, Relaxed);
 }
 
+/// What is counted beside time. Both cost, so they are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    /// Allocations of the whole process.
+    pub allocations: bool,
+    /// Calls to sockets, as `calls` counts them.
+    pub calls: Option<Arc<AtomicU64>>,
+}
+
+/// A measurement that has begun.
+#[derive(Debug)]
+pub struct Running {
+    wall: Instant,
+    cpu: Duration,
+    allocations: u64,
+    calls: u64,
+    meter: Meter,
+}
+
 /// What one run took.
-#[derive(Clone, Copy, Debug)]
-pub struct Taken {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
     /// Wall-clock time.
     pub time: Duration,
     /// User and system time of the whole process, both ends.
     pub cpu: Duration,
+    /// Allocations of the whole process, if they were counted.
+    pub allocations: u64,
+    /// Calls to sockets, if they were counted.
+    pub calls: u64,
 }
 
-/// Measures from now on.
-#[derive(Debug)]
-pub struct Watch {
-    wall: Instant,
-    cpu: Duration,
-}
-
-impl Watch {
+impl Meter {
     /// Begins.
-    pub fn start() -> Self {
-        Self { wall: Instant::now(), cpu: cpu() }
+    pub fn start(&self) -> Running {
+        let allocations = count_allocations(self.allocations);
+        Running { wall: Instant::now(), cpu: cpu(), allocations, calls: self.calls(), meter: self.clone() }
     }
 
-    /// What it has taken since.
-    pub fn taken(&self) -> Taken {
-        Taken { time: self.wall.elapsed(), cpu: cpu().saturating_sub(self.cpu) }
+    fn calls(&self) -> u64 {
+        self.calls.as_ref().map_or(0, |calls| calls.load(Relaxed))
+    }
+}
+
+impl Running {
+    /// What it has taken since; allocations are no longer counted.
+    pub fn reading(self) -> Reading {
+        let (time, cpu) = (self.wall.elapsed(), cpu().saturating_sub(self.cpu));
+        let allocations = count_allocations(false) - self.allocations;
+        Reading { time, cpu, allocations, calls: self.meter.calls() - self.calls }
     }
 }
 
@@ -193,5 +219,27 @@ impl Spread {
         figures.sort_by(f64::total_cmp);
         let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
         Self { least: at(0), median: at(figures.len() / 2), most: at(figures.len().saturating_sub(1)) }
+    }
+}
+
+/// The figure that so many of a hundred are not above, by the nearest rank; not a number when there are none.
+pub fn percentile(sorted: &[u64], percent: f64) -> f64 {
+    let rank = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).map_or(f64::NAN, |figure| *figure as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percentile;
+
+    #[test]
+    fn percentiles_are_figures_that_were_measured() {
+        let figures: Vec<u64> = (1..=1000).collect();
+        assert_eq!(percentile(&figures, 50.0), 500.0);
+        assert_eq!(percentile(&figures, 99.0), 990.0);
+        assert_eq!(percentile(&figures, 99.9), 999.0);
+        assert_eq!(percentile(&figures, 100.0), 1000.0);
+        assert_eq!(percentile(&[7], 99.9), 7.0);
+        assert!(percentile(&[], 50.0).is_nan());
     }
 }

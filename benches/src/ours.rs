@@ -1,60 +1,113 @@
-//! This engine, with default settings unless told otherwise, over plain TCP.
+//! This engine as a carrier, over every path.
 
-use hbone_conn::{Config, Handle, Incoming, Plain, Request, Response, Side, Stream, establish};
-use tokio::net::TcpStream;
+use std::future::poll_fn;
 
-use crate::payload::Payload;
+use bytes::Bytes;
+use hbone_conn::{Config, Handle, Incoming, Plain, Request, Response, Side, Stream, Tls, Wire, establish};
+use tokio::task::JoinHandle;
 
-/// Takes one upload: answers a CONNECT, reads to the end, then ends its own direction.
-pub async fn serve_upload(socket: TcpStream, config: Config) {
-    let (_handle, mut incoming, driver) = connection(Side::Server, socket, config);
-    let driver = tokio::spawn(driver);
-    while let Some((_, stream)) = incoming.accept().await {
-        tokio::spawn(sink(stream));
-    }
-    driver.await.expect("the server's driver panicked");
+use crate::carrier::{self, Role};
+use crate::identity::{self, NAME};
+use crate::path::{End, Link};
+
+/// The client's end.
+#[derive(Clone, Debug)]
+pub struct Client(Handle);
+
+/// The server's end.
+#[derive(Debug)]
+pub struct Server(Incoming);
+
+/// A stream of either end.
+#[derive(Debug)]
+pub struct Carried {
+    stream: Stream,
+    /// There is no answer to wait for.
+    answered: bool,
+    pieces: Vec<Bytes>,
 }
 
-async fn sink(mut stream: Stream) {
-    stream.respond(Response::new(200)).expect("the answer");
-    let mut pieces = Vec::new();
-    while std::future::poll_fn(|cx| stream.poll_read_chunks(cx, &mut pieces, usize::MAX)).await.expect("data")
-    {
-        pieces.clear();
-    }
-    stream.finish().expect("the end");
+/// The client's end of a connection, and the task that runs it.
+pub async fn connect(end: End, config: Config) -> (Client, JoinHandle<()>) {
+    let (handle, _, task) = match end.link().await {
+        Link::Duplex(io) => start(Side::Client, Plain::new(io), config),
+        Link::Tcp(io) => start(Side::Client, Plain::new(io), config),
+        Link::Counted(io) => start(Side::Client, Plain::new(io), config),
+        Link::ForTls(io) => {
+            let tls = Tls::connect(io, identity::client(), NAME.try_into().expect("a name")).await;
+            start(Side::Client, tls.expect("a handshake"), config)
+        }
+    };
+    (Client(handle), task)
 }
 
-/// Uploads `octets` on each of `streams` streams at a time and awaits the other end's own end.
-pub async fn upload(socket: TcpStream, config: Config, streams: usize, octets: u64, payload: Payload) {
-    let (handle, _incoming, driver) = connection(Side::Client, socket, config);
-    let driver = tokio::spawn(driver);
-    let tasks: Vec<_> =
-        (0..streams).map(|_| tokio::spawn(upload_one(handle.clone(), octets, payload.clone()))).collect();
-    for task in tasks {
-        task.await.expect("an upload panicked");
-    }
-    drop((handle, _incoming));
-    driver.await.expect("the client's driver panicked");
+/// The server's end of a connection.
+pub async fn accept(end: End, config: Config) -> Server {
+    let (_, incoming, _) = match end.link().await {
+        Link::Duplex(io) => start(Side::Server, Plain::new(io), config),
+        Link::Tcp(io) => start(Side::Server, Plain::new(io), config),
+        Link::Counted(io) => start(Side::Server, Plain::new(io), config),
+        Link::ForTls(io) => {
+            let tls = Tls::accept(io, identity::server()).await.expect("a handshake");
+            start(Side::Server, tls, config)
+        }
+    };
+    Server(incoming)
 }
 
-async fn upload_one(handle: Handle, octets: u64, mut payload: Payload) {
-    let mut stream = handle.open(Request::connect("bench:1")).await.expect("a stream");
-    let mut left = octets;
-    while left > 0 {
-        let chunk = payload.next(left);
-        left -= chunk.len() as u64;
-        stream.write_chunk(chunk).await.expect("room");
-    }
-    stream.finish().expect("the end");
-    assert_eq!(stream.response().await.expect("an answer").status(), 200);
-    assert!(stream.read_chunk().await.expect("a clean end").is_none());
+fn start<W: Wire>(side: Side, wire: W, config: Config) -> (Handle, Incoming, JoinHandle<()>) {
+    let (handle, incoming, driver) = establish(side, wire, config);
+    (
+        handle,
+        incoming,
+        tokio::spawn(async move {
+            driver.await;
+        }),
+    )
 }
 
-fn connection(
-    side: Side,
-    socket: TcpStream,
-    config: Config,
-) -> (Handle, Incoming, hbone_conn::Driver<Plain<TcpStream>>) {
-    establish(side, Plain::tcp(socket).expect("nodelay"), config)
+impl carrier::Client for Client {
+    type Stream = Carried;
+
+    async fn open(&self, role: Role) -> Carried {
+        let stream = self.0.open(Request::connect(role.authority())).await.expect("a stream");
+        Carried { stream, answered: false, pieces: Vec::new() }
+    }
+}
+
+impl carrier::Server for Server {
+    type Stream = Carried;
+
+    async fn accept(&mut self) -> Option<(Role, Carried)> {
+        let (request, mut stream) = self.0.accept().await?;
+        let role = Role::asked_for(request.authority().expect("an authority"));
+        stream.respond(Response::new(200)).expect("an answer");
+        Some((role, Carried { stream, answered: true, pieces: Vec::new() }))
+    }
+}
+
+impl carrier::Stream for Carried {
+    async fn answered(&mut self) {
+        if !std::mem::replace(&mut self.answered, true) {
+            assert_eq!(self.stream.response().await.expect("an answer").status(), 200);
+        }
+    }
+
+    async fn send(&mut self, piece: Bytes) {
+        self.stream.write_chunk(piece).await.expect("room");
+    }
+
+    async fn send_last(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.stream.write_chunk(piece).await.expect("room");
+        }
+        self.stream.finish().expect("an end");
+    }
+
+    async fn receive(&mut self) -> usize {
+        self.answered().await;
+        let Self { stream, pieces, .. } = self;
+        poll_fn(|cx| stream.poll_read_chunks(cx, pieces, usize::MAX)).await.expect("octets");
+        pieces.drain(..).map(|piece| piece.len()).sum()
+    }
 }

@@ -1,87 +1,108 @@
 //! This engine and stock `h2`, side by side in one process and one run.
 //!
-//! Bulk uploads over loopback TCP: the carriers take turns, each run's figures are compared with those of its
-//! own round, and medians are printed with their spread. `versus [--quick]`.
+//! In every case the contenders take turns, each round beginning with another; ratios are of the same round, and
+//! medians are told with their spread. Prints as it goes.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use hbone_benches::bulk::{Carrier, Run, upload};
-use hbone_benches::measure::{Counting, Spread};
-use hbone_benches::runtime::Mode;
-use hbone_benches::stock::Settings;
+use hbone_benches::measure::Counting;
+use hbone_benches::report::{Better, Case, Measure};
+use hbone_benches::versus::{Chapter, Plan, chapters, run};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const MIB: u64 = 1024 * 1024;
+const USAGE: &str = "usage: versus [--quick] [--only SUBSTRING]";
 
-fn main() -> ExitCode {
-    let mut quick = false;
-    for argument in std::env::args().skip(1) {
-        if argument != "--quick" {
-            eprintln!("versus: unknown argument {argument:?}; usage: versus [--quick]");
-            return ExitCode::from(2);
-        }
-        quick = true;
-    }
-    let (rounds, octets) = if quick { (3, 64 * MIB) } else { (7, 256 * MIB) };
-    let carriers = [
-        Carrier::Ours(Box::default()),
-        Carrier::Stock(Settings::DEFAULT),
-        Carrier::Stock(Settings::WINDOWS),
-        Carrier::Stock(Settings::LARGE),
-        Carrier::Raw,
-    ];
-    println!(
-        "bulk upload over loopback TCP, plain, chunks of 64 KiB, {} MiB a run, {rounds} rounds",
-        octets / MIB
-    );
-    println!("medians (least..most); ratios are ours to theirs, of the same round\n");
-    for streams in [1, 100] {
-        for mode in Mode::ALL {
-            bulk(&carriers, mode, streams, octets, rounds);
-        }
-    }
-    allocations(&carriers);
-    ExitCode::SUCCESS
+/// What the command line asks for.
+#[derive(Default)]
+struct Asked {
+    quick: bool,
+    only: Option<String>,
 }
 
-fn bulk(carriers: &[Carrier], mode: Mode, streams: usize, octets: u64, rounds: usize) {
-    let mut runs: Vec<Vec<Run>> = vec![Vec::new(); carriers.len()];
-    for _ in 0..rounds {
-        for (carrier, runs) in carriers.iter().zip(&mut runs) {
-            runs.push(upload(carrier, mode, streams, octets, false));
+fn main() -> ExitCode {
+    let asked = match asked(std::env::args().skip(1)) {
+        Ok(asked) => asked,
+        Err(what) => {
+            eprintln!("versus: {what}; {USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let plan = if asked.quick {
+        Plan { rounds: 3, time: Duration::from_millis(200) }
+    } else {
+        Plan { rounds: 5, time: Duration::from_millis(500) }
+    };
+    let chapters = asked.choose(chapters());
+    if chapters.is_empty() {
+        eprintln!("versus: no case has such a name; {USAGE}");
+        return ExitCode::from(2);
+    }
+    let mut failures = Vec::new();
+    for Chapter { title, note, jobs, .. } in chapters {
+        println!("{title}\n{note}\n");
+        for job in jobs {
+            let (case, failed) = run(&job, plan);
+            show(&case);
+            for failure in &failed {
+                println!("  FAILED: {}: {}\n", failure.contender, failure.why);
+            }
+            failures.extend(failed);
         }
     }
-    println!("{} streams, {}", streams, mode.name());
-    println!("  {:<22} {:>24} {:>24} {:>10} {:>10}", "", "MiB/s", "CPU s/GiB", "speed", "CPU");
-    let ours = &runs[0];
-    for (carrier, theirs) in carriers.iter().zip(&runs) {
-        let speed = Spread::of(theirs.iter().map(Run::throughput));
-        let cpu = Spread::of(theirs.iter().map(Run::cpu_per_gib));
-        let pairs = || ours.iter().zip(theirs);
-        let faster = Spread::of(pairs().map(|(ours, theirs)| ours.throughput() / theirs.throughput()));
-        let cheaper = Spread::of(pairs().map(|(ours, theirs)| ours.cpu_per_gib() / theirs.cpu_per_gib()));
-        println!(
-            "  {:<22} {:>24} {:>24} {:>10.2} {:>10.2}",
-            carrier.name(),
-            format!("{:.0} ({:.0}..{:.0})", speed.median, speed.least, speed.most),
-            format!("{:.3} ({:.3}..{:.3})", cpu.median, cpu.least, cpu.most),
-            faster.median,
-            cheaper.median,
-        );
+    for failure in &failures {
+        eprintln!("versus: {} failed in {}: {}", failure.contender, failure.case, failure.why);
+    }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
+    let mut asked = Asked::default();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => asked.quick = true,
+            "--only" => asked.only = Some(arguments.next().ok_or("--only needs a part of a case's name")?),
+            _ => return Err(format!("unknown argument {argument:?}")),
+        }
+    }
+    Ok(asked)
+}
+
+impl Asked {
+    /// The cases to run. With a name asked for, the case of that name, or else all that have it in their names: then
+    /// `--quick` chooses the time, not the cases.
+    fn choose(&self, mut chapters: Vec<Chapter>) -> Vec<Chapter> {
+        let exact =
+            chapters.iter().flat_map(|chapter| &chapter.jobs).any(|job| Some(&job.id) == self.only.as_ref());
+        for chapter in &mut chapters {
+            chapter.jobs.retain(|job| match &self.only {
+                Some(name) if exact => job.id == *name,
+                Some(part) => job.id.contains(part),
+                None => !self.quick || job.quick,
+            });
+        }
+        chapters.retain(|chapter| !chapter.jobs.is_empty());
+        chapters
+    }
+}
+
+fn show(case: &Case) {
+    println!("{} ({})", case.id, case.title);
+    for measure in &case.measures {
+        show_measure(measure);
     }
     println!();
 }
 
-/// Counted in runs of their own: counting costs, and both sides alike only if both are counted.
-fn allocations(carriers: &[Carrier]) {
-    println!("allocations per MiB, one stream, both ends");
-    for mode in Mode::ALL {
-        let figures = carriers.iter().map(|carrier| {
-            let run = upload(carrier, mode, 1, 256 * MIB, true);
-            format!("{} {:.1}", carrier.name(), run.allocations_per_mib())
-        });
-        println!("  {:<4} {}", mode.name(), figures.collect::<Vec<_>>().join(" · "));
+fn show_measure(measure: &Measure) {
+    let better = if measure.better == Better::More { "more is better" } else { "less is better" };
+    println!("  {}, {} ({better})", measure.name, measure.unit);
+    for entry in &measure.entries {
+        let spread = entry.spread();
+        let figures = format!("{:.2} ({:.2}..{:.2})", spread.median, spread.least, spread.most);
+        let ratio = measure.ratio(entry).unwrap_or(f64::NAN);
+        println!("    {:<24} {figures:>32}   ours ÷ theirs {ratio:>8.3}", entry.contender);
     }
 }

@@ -86,7 +86,7 @@ impl Scene {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let (near, far) = tokio::io::duplex(PIPE);
         let client = runtime.block_on(Self::connect(who, near, far));
-        Self { runtime, client, payload: Payload::new(CHUNK) }
+        Self { runtime, client, payload: Payload::new(CHUNK, 0) }
     }
 
     async fn connect(who: Who, near: DuplexStream, far: DuplexStream) -> Client {
@@ -136,5 +136,5 @@ async fn swallow(mut pipe: DuplexStream) {
 
 fn chunks(payload: &mut Payload, frames: usize) -> impl Iterator<Item = Bytes> {
     let chunks = (frames * FRAME as usize).div_ceil(CHUNK);
-    (0..chunks).map(|_| payload.next(CHUNK as u64))
+    (0..chunks).map(|_| payload.piece())
 }
