@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::server::TlsStream;
 
-use crate::carrier::{self, Role};
 use crate::calls::Counted;
+use crate::carrier::{self, Role};
 use crate::identity;
 use crate::path::{End, Link};
 
