@@ -81,10 +81,15 @@ impl Who {
 }
 
 impl Scene {
-    /// Connects both ends.
+    /// Connects both ends by a pipe of 64 KiB.
     pub fn new(who: Who) -> Self {
+        Self::over(who, PIPE)
+    }
+
+    /// Connects both ends by a pipe that holds so many octets in either direction.
+    pub fn over(who: Who, pipe: usize) -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
-        let (near, far) = tokio::io::duplex(PIPE);
+        let (near, far) = tokio::io::duplex(pipe);
         let client = runtime.block_on(Self::connect(who, near, far));
         Self { runtime, client, payload: Payload::new(CHUNK, 0) }
     }
