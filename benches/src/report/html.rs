@@ -49,9 +49,14 @@ fn anchor(case: &Case) -> String {
     case.id.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
 }
 
-fn colour(report: &Report, contender: &str) -> usize {
-    let nth = report.contenders.iter().position(|known| known.name == contender);
-    nth.unwrap_or(COLOURS - 1).min(COLOURS - 1)
+/// The class of a contender: its colour, which it keeps on the whole page.
+fn class(report: &Report, contender: &str) -> String {
+    if is_ceiling(contender) {
+        return "ceiling".to_owned();
+    }
+    let mut coloured = report.contenders.iter().filter(|known| !is_ceiling(&known.name));
+    let nth = coloured.position(|known| known.name == contender);
+    format!("c{}", nth.unwrap_or(COLOURS - 1).min(COLOURS - 1))
 }
 
 fn head(out: &mut String, report: &Report) {
@@ -65,12 +70,8 @@ fn head(out: &mut String, report: &Report) {
         escape(&rest)
     );
     out.push_str("<ul class=\"legend\">");
-    for (nth, contender) in report.contenders.iter().enumerate() {
-        let class = if is_ceiling(&contender.name) {
-            "ceiling".to_owned()
-        } else {
-            format!("c{}", nth.min(COLOURS - 1))
-        };
+    for contender in &report.contenders {
+        let class = class(report, &contender.name);
         let (name, settings) = (escape(&contender.name), escape(&contender.settings));
         let _ = write!(out, "<li class=\"{class}\" title=\"{settings}\"><i></i>{name}</li>");
     }
@@ -91,15 +92,14 @@ fn tiles(out: &mut String, report: &Report) {
                 Some(false) => "bad",
                 None => "same",
             };
-            let (factor, words) = (factor(found), ratio(measure, found));
-            let rest = words.strip_prefix(&format!("{factor} × ")).unwrap_or(&words).to_owned();
-            let joined = if rest == "as fast" { "as fast as" } else { &format!("{rest} of") };
+            let (size, what) = ratio(measure, found);
+            let joined = if what == "as fast" { "as fast as".to_owned() } else { format!("{what} of") };
             let _ = writeln!(
                 out,
-                "<div class=\"tile\"><a href=\"#{}\"><b class=\"{good}\">{factor} ×</b><span>{} {}</span><small>{}: \
+                "<div class=\"tile\"><a href=\"#{}\"><b class=\"{good}\">{size}</b><span>{} {}</span><small>{}: \
                  {}</small></a></div>",
                 anchor(case),
-                escape(joined),
+                escape(&joined),
                 escape(against),
                 escape(&section.title),
                 escape(&case.title)
@@ -168,7 +168,7 @@ fn show(out: &mut String, report: &Report, section: &Section) {
             write!(out, "<article class=\"card\" id=\"{}\"><h3>{title}<code>{id}</code></h3>", anchor(case));
         out.push_str("<div class=\"plots\">\n");
         for measure in &case.measures {
-            out.push_str(&plot(measure, |contender| colour(report, contender)));
+            out.push_str(&plot(measure, |contender| class(report, contender)));
         }
         out.push_str("</div></article>\n");
     }

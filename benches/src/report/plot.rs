@@ -4,11 +4,13 @@
 use std::fmt::Write;
 
 use super::html::escape;
-use super::model::{Entry, Measure};
+use super::model::{Better, Entry, Measure};
 use super::words::{figure, is_ceiling, is_good, ratio};
 
 /// From here on a scale is logarithmic: the largest figure is so many times the smallest.
 const WIDE: f64 = 15.0;
+/// A ceiling that is so many times as high as everybody is not in the plot: it would leave no room for the others.
+const ABOVE: f64 = 1.6;
 /// Marks on an axis, about.
 const MARKS: f64 = 4.0;
 
@@ -21,10 +23,15 @@ enum Scale {
 }
 
 impl Scale {
+    /// Holds all figures, but those of a ceiling that is far above everybody.
     fn of(measure: &Measure) -> Self {
-        let all =
-            || measure.entries.iter().flat_map(|entry| &entry.values).copied().filter(|v| v.is_finite());
-        let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+        let peers = measure.entries.iter().filter(|entry| !is_ceiling(&entry.contender));
+        let peers = finite(peers).fold(0.0, f64::max);
+        let near = |value: &f64| peers == 0.0 || *value <= ABOVE * peers;
+        let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
+        for value in finite(measure.entries.iter()).filter(near) {
+            (least, most) = (least.min(value), most.max(value));
+        }
         if least > 0.0 && most / least >= WIDE {
             let (least, most) = (least.log10(), most.log10());
             let margin = (most - least) * 0.04;
@@ -60,61 +67,66 @@ impl Scale {
     }
 }
 
-/// The plot of a measure. `colour` says the number of a contender's colour.
-pub(super) fn plot(measure: &Measure, colour: impl Fn(&str) -> usize) -> String {
+fn finite<'a>(entries: impl Iterator<Item = &'a Entry>) -> impl Iterator<Item = f64> {
+    entries.flat_map(|entry| &entry.values).copied().filter(|value| value.is_finite())
+}
+
+/// The plot of a measure. `class` says the class of a contender's colour.
+pub(super) fn plot(measure: &Measure, class: impl Fn(&str) -> String) -> String {
     let scale = Scale::of(measure);
-    let ceiling = measure.entries.iter().find(|entry| is_ceiling(&entry.contender)).map(Entry::median);
+    let ceilings = measure.entries.iter().filter(|entry| is_ceiling(&entry.contender)).map(Entry::median);
+    let ceilings: Vec<f64> = ceilings.map(|median| scale.place(median)).filter(|at| *at <= 100.0).collect();
     let mut out = String::from("<figure class=\"plot\"><figcaption>");
     let way = match measure.better {
-        super::model::Better::More => "more is better",
-        super::model::Better::Less => "less is better",
+        Better::More => "more is better",
+        Better::Less => "less is better",
     };
     let log = if matches!(scale, Scale::Logarithmic { .. }) { ", logarithmic" } else { "" };
     let (name, unit) = (escape(&measure.name), escape(&measure.unit));
     let _ = writeln!(out, "<b>{name}</b>, {unit} <span class=\"way\">{way}{log}</span></figcaption>");
-    for entry in &measure.entries {
-        row(&mut out, measure, entry, &scale, ceiling, colour(&entry.contender));
+    for (nth, entry) in measure.entries.iter().enumerate() {
+        let ours = if nth == 0 { " ours" } else { "" };
+        let class = format!("row {}{ours}", class(&entry.contender));
+        row(&mut out, measure, entry, &scale, &ceilings, &class);
     }
     axis(&mut out, &scale);
     out.push_str("</figure>\n");
     out
 }
 
-fn row(
-    out: &mut String,
-    measure: &Measure,
-    entry: &Entry,
-    scale: &Scale,
-    ceiling: Option<f64>,
-    colour: usize,
-) {
+fn row(out: &mut String, measure: &Measure, entry: &Entry, scale: &Scale, ceilings: &[f64], class: &str) {
     let name = escape(&entry.contender);
-    let class = if is_ceiling(&entry.contender) { "ceiling".to_owned() } else { format!("c{colour}") };
-    let _ = write!(out, "<div class=\"row {class}\"><span class=\"name\" title=\"{name}\">{name}</span>");
+    let _ = write!(out, "<div class=\"{class}\"><span class=\"name\" title=\"{name}\">{name}</span>");
     let _ = write!(out, "<svg class=\"track\" role=\"img\" aria-label=\"{name}\">");
-    for mark in scale.marks() {
-        let at = scale.place(mark);
-        let _ = write!(out, "<line class=\"grid\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"0\" y2=\"100%\"/>");
+    let marks = scale.marks().into_iter().map(|mark| ("grid", scale.place(mark)));
+    for (class, at) in marks.chain(ceilings.iter().map(|at| ("top", *at))) {
+        let _ = write!(out, "<line class=\"{class}\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"0\" y2=\"100%\"/>");
     }
-    if let Some(ceiling) = ceiling.filter(|ceiling| ceiling.is_finite()) {
-        let at = scale.place(ceiling);
-        let _ = write!(out, "<line class=\"top\" x1=\"{at:.2}%\" x2=\"{at:.2}%\" y1=\"0\" y2=\"100%\"/>");
-    }
-    if entry.median().is_finite() {
+    if scale.place(entry.median()) > 100.0 {
+        out.push_str(
+            "<text class=\"beyond\" x=\"100%\" y=\"70%\" text-anchor=\"end\">beyond the scale →</text>",
+        );
+    } else if entry.median().is_finite() {
         dots(out, measure, entry, scale);
     }
-    let said = match measure.ratio(entry) {
-        Some(found) if !std::ptr::eq(entry, &raw const measure.entries[0]) => {
-            let (sign, good) = match is_good(measure, found) {
-                Some(true) => ("▲ ", "good"),
-                Some(false) => ("▼ ", "bad"),
-                None => ("= ", "same"),
-            };
-            format!("<span class=\"ratio {good}\">{sign}ours {}</span>", escape(&ratio(measure, found)))
-        }
-        Some(_) | None => "<span class=\"ratio\"></span>".to_owned(),
+    let _ = write!(out, "</svg><span class=\"value\">{}</span>", figure(entry.median()));
+    let _ = writeln!(out, "{}</div>", compared(measure, entry));
+}
+
+/// Ours beside this contender, in words; a ceiling is nobody to win against.
+fn compared(measure: &Measure, entry: &Entry) -> String {
+    let first = measure.ours().is_some_and(|ours| std::ptr::eq(ours, entry));
+    let Some(found) = measure.ratio(entry).filter(|_| !first) else {
+        return "<span class=\"ratio\"></span>".to_owned();
     };
-    let _ = writeln!(out, "</svg><span class=\"value\">{}</span>{said}</div>", figure(entry.median()));
+    let (sign, class) = match is_good(measure, found) {
+        _ if is_ceiling(&entry.contender) => ("", "same"),
+        Some(true) => ("▲ ", "good"),
+        Some(false) => ("▼ ", "bad"),
+        None => ("= ", "same"),
+    };
+    let (size, what) = ratio(measure, found);
+    format!("<span class=\"ratio {class}\">{sign}ours {size} {}</span>", escape(&what))
 }
 
 fn dots(out: &mut String, measure: &Measure, entry: &Entry, scale: &Scale) {
@@ -190,9 +202,17 @@ mod tests {
     }
 
     #[test]
+    fn a_ceiling_far_above_everybody_leaves_the_others_their_room() {
+        let mut measure = made_up::report().sections[0].cases[0].measures[0].clone();
+        measure.push("a cipher alone", 1e5);
+        assert!(Scale::of(&measure).place(2073.0) > 80.0);
+        assert!(plot(&measure, |_| String::new()).contains("beyond the scale"));
+    }
+
+    #[test]
     fn every_round_is_a_dot_and_every_peer_has_a_ratio() {
         let measure = &made_up::report().sections[0].cases[0].measures[0];
-        let plot = plot(measure, |_| 0);
+        let plot = plot(measure, |_| String::new());
         assert_eq!(plot.matches("<circle").count(), 5 * 7);
         assert_eq!(plot.matches("× as fast").count(), 4);
         assert_eq!(plot.matches("class=\"top\"").count(), 5);

@@ -26,13 +26,16 @@ fn grouped(value: f64) -> String {
     out
 }
 
-/// What a ratio of ours ÷ theirs says of ours, such as `2.9 × as fast`, or `0.41 × the CPU`.
-pub(super) fn ratio(measure: &Measure, ratio: f64) -> String {
-    let size = factor(ratio);
-    match measure.better {
-        Better::More if is_speed(measure) => format!("{size} × as fast"),
-        Better::More | Better::Less => format!("{size} × the {}", measure.name),
+/// What a ratio of ours ÷ theirs says of ours, in two parts: `2.9 ×` and `as fast`, `0.41 ×` and `the CPU`, `1/55` and
+/// `of the p50`.
+pub(super) fn ratio(measure: &Measure, ratio: f64) -> (String, String) {
+    if measure.better == Better::More && is_speed(measure) {
+        return (format!("{} ×", factor(ratio)), "as fast".to_owned());
     }
+    if ratio > 0.0 && ratio < 0.095 {
+        return (format!("1/{}", factor(1.0 / ratio)), format!("of the {}", measure.name));
+    }
+    (format!("{} ×", factor(ratio)), format!("the {}", measure.name))
 }
 
 /// A ratio: two digits that count, three close to 1.
@@ -47,7 +50,7 @@ pub(super) fn factor(ratio: f64) -> String {
 }
 
 fn is_speed(measure: &Measure) -> bool {
-    measure.unit.ends_with("/s")
+    measure.unit.ends_with("/s") || measure.unit == "per s"
 }
 
 /// Whether a ratio of ours ÷ theirs is good for ours; `None` when both are about the same.
@@ -67,7 +70,7 @@ pub(super) const fn verdict(verdict: Verdict) -> &'static str {
 
 /// Whether somebody is no peer but what nobody can beat: the socket or the cipher alone.
 pub(super) fn is_ceiling(contender: &str) -> bool {
-    contender.starts_with("raw ") || contender.starts_with("AEAD")
+    contender.starts_with("raw ") || contender.ends_with(" alone")
 }
 
 #[cfg(test)]
@@ -86,8 +89,13 @@ mod tests {
     fn ratios_are_said_by_what_is_measured() {
         let speed = Measure::new("throughput", "MiB/s", Better::More);
         let cpu = Measure::new("CPU", "s/GiB", Better::Less);
-        assert_eq!(ratio(&speed, 2.94), "2.9 × as fast");
-        assert_eq!(ratio(&cpu, 0.414), "0.41 × the CPU");
+        let said = |measure, found| {
+            let (size, what) = ratio(measure, found);
+            format!("{size} {what}")
+        };
+        assert_eq!(said(&speed, 2.94), "2.9 × as fast");
+        assert_eq!(said(&cpu, 0.414), "0.41 × the CPU");
+        assert_eq!(said(&cpu, 0.018), "1/56 of the CPU");
         assert_eq!([0.04, 1.0, 1.2, 61.4].map(factor), ["0.040", "1.00", "1.20", "61"]);
         assert_eq!(is_good(&speed, 2.0), Some(true));
         assert_eq!(is_good(&cpu, 2.0), Some(false));
