@@ -1,6 +1,8 @@
 //! This engine as a carrier, over every path.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hbone_conn::{Config, Handle, Incoming, Plain, Request, Response, Side, Stream, Tls, Wire, establish};
@@ -24,7 +26,11 @@ pub struct Carried {
     stream: Stream,
     /// There is no answer to wait for.
     answered: bool,
-    pieces: Vec<Bytes>,
+}
+
+thread_local! {
+    /// For what is read: a buffer for each thread, as an application with many streams would keep.
+    static PIECES: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The client's end of a connection, and the task that runs it.
@@ -71,7 +77,7 @@ impl carrier::Client for Client {
 
     async fn open(&self, role: Role) -> Carried {
         let stream = self.0.open(Request::connect(role.authority())).await.expect("a stream");
-        Carried { stream, answered: false, pieces: Vec::new() }
+        Carried { stream, answered: false }
     }
 }
 
@@ -82,7 +88,7 @@ impl carrier::Server for Server {
         let (request, mut stream) = self.0.accept().await?;
         let role = Role::asked_for(request.authority().expect("an authority"));
         stream.respond(Response::new(200)).expect("an answer");
-        Some((role, Carried { stream, answered: true, pieces: Vec::new() }))
+        Some((role, Carried { stream, answered: true }))
     }
 }
 
@@ -106,8 +112,13 @@ impl carrier::Stream for Carried {
 
     async fn receive(&mut self) -> usize {
         self.answered().await;
-        let Self { stream, pieces, .. } = self;
-        poll_fn(|cx| stream.poll_read_chunks(cx, pieces, usize::MAX)).await.expect("octets");
-        pieces.drain(..).map(|piece| piece.len()).sum()
+        poll_fn(|cx| PIECES.with_borrow_mut(|pieces| self.poll_receive(cx, pieces))).await
+    }
+}
+
+impl Carried {
+    fn poll_receive(&mut self, cx: &mut Context<'_>, pieces: &mut Vec<Bytes>) -> Poll<usize> {
+        ready!(self.stream.poll_read_chunks(cx, pieces, usize::MAX)).expect("octets");
+        Poll::Ready(pieces.drain(..).map(|piece| piece.len()).sum())
     }
 }

@@ -1,25 +1,29 @@
 //! This engine and stock `h2`, side by side in one process and one run.
 //!
 //! In every case the contenders take turns, each round beginning with another; ratios are of the same round, and
-//! medians are told with their spread. Prints as it goes.
+//! medians are told with their spread. Prints as it goes. Only a run that fails makes the program fail: a bar that is
+//! missed does not.
 
+use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use hbone_benches::measure::Counting;
-use hbone_benches::report::{Better, Case, Measure};
-use hbone_benches::versus::{Chapter, Plan, chapters, run};
+use hbone_benches::report::{self, ContenderInfo, Machine, Report, Section};
+use hbone_benches::versus::{Chapter, Failure, Job, Plan, chapters, run};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const USAGE: &str = "usage: versus [--quick] [--only SUBSTRING]";
+const USAGE: &str = "usage: versus [--quick] [--only CASE-OR-PART-OF-ITS-NAME] [--json FILE] [--html FILE]";
 
 /// What the command line asks for.
 #[derive(Default)]
 struct Asked {
     quick: bool,
     only: Option<String>,
+    json: Option<String>,
+    html: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -30,40 +34,39 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let plan = if asked.quick {
-        Plan { rounds: 3, time: Duration::from_millis(200) }
-    } else {
-        Plan { rounds: 5, time: Duration::from_millis(500) }
-    };
     let chapters = asked.choose(chapters());
     if chapters.is_empty() {
         eprintln!("versus: no case has such a name; {USAGE}");
         return ExitCode::from(2);
     }
+    let plan = asked.plan();
+    let mut report =
+        Report { machine: machine(plan), contenders: contenders(&chapters), sections: Vec::new() };
+    print!("{}", report::head(&report));
     let mut failures = Vec::new();
-    for Chapter { title, note, jobs, .. } in chapters {
-        println!("{title}\n{note}\n");
-        for job in jobs {
-            let (case, failed) = run(&job, plan);
-            show(&case);
-            for failure in &failed {
-                println!("  FAILED: {}: {}\n", failure.contender, failure.why);
-            }
-            failures.extend(failed);
-        }
+    for chapter in chapters {
+        report.sections.push(measure(chapter, plan, &mut failures));
     }
+    print!("{}", report::bars(&report));
     for failure in &failures {
         eprintln!("versus: {} failed in {}: {}", failure.contender, failure.case, failure.why);
     }
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let written = asked.write(&report);
+    if let Err(error) = &written {
+        eprintln!("versus: {error}");
+    }
+    if failures.is_empty() && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
     let mut asked = Asked::default();
     while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
         match argument.as_str() {
             "--quick" => asked.quick = true,
-            "--only" => asked.only = Some(arguments.next().ok_or("--only needs a part of a case's name")?),
+            "--only" => asked.only = Some(value()?),
+            "--json" => asked.json = Some(value()?),
+            "--html" => asked.html = Some(value()?),
             _ => return Err(format!("unknown argument {argument:?}")),
         }
     }
@@ -71,11 +74,20 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
 }
 
 impl Asked {
+    /// How long and how often.
+    fn plan(&self) -> Plan {
+        if self.quick {
+            Plan { rounds: 3, time: Duration::from_millis(200) }
+        } else {
+            Plan { rounds: 5, time: Duration::from_millis(500) }
+        }
+    }
+
     /// The cases to run. With a name asked for, the case of that name, or else all that have it in their names: then
     /// `--quick` chooses the time, not the cases.
     fn choose(&self, mut chapters: Vec<Chapter>) -> Vec<Chapter> {
-        let exact =
-            chapters.iter().flat_map(|chapter| &chapter.jobs).any(|job| Some(&job.id) == self.only.as_ref());
+        let all = || chapters.iter().flat_map(|chapter| &chapter.jobs);
+        let exact = all().any(|job| Some(&job.id) == self.only.as_ref());
         for chapter in &mut chapters {
             chapter.jobs.retain(|job| match &self.only {
                 Some(name) if exact => job.id == *name,
@@ -86,23 +98,53 @@ impl Asked {
         chapters.retain(|chapter| !chapter.jobs.is_empty());
         chapters
     }
+
+    fn write(&self, report: &Report) -> Result<(), String> {
+        let write =
+            |path: &str, text: String| fs::write(path, text).map_err(|error| format!("{path}: {error}"));
+        if let Some(path) = &self.json {
+            write(path, report::json(report))?;
+        }
+        if let Some(path) = &self.html {
+            write(path, report::page(report))?;
+        }
+        Ok(())
+    }
 }
 
-fn show(case: &Case) {
-    println!("{} ({})", case.id, case.title);
-    for measure in &case.measures {
-        show_measure(measure);
+/// Runs the cases of a chapter.
+fn measure(chapter: Chapter, plan: Plan, failures: &mut Vec<Failure>) -> Section {
+    let Chapter { id, title, note, jobs } = chapter;
+    let mut section = Section { id: id.into(), title: title.into(), note: note.into(), cases: Vec::new() };
+    print!("{}", report::heading(&section));
+    for job in jobs {
+        let (case, failed) = run(&job, plan);
+        print!("{}", report::case(&case));
+        for failure in &failed {
+            println!("  FAILED: {}: {}", failure.contender, failure.why);
+        }
+        failures.extend(failed);
+        section.cases.push(case);
     }
-    println!();
+    section
 }
 
-fn show_measure(measure: &Measure) {
-    let better = if measure.better == Better::More { "more is better" } else { "less is better" };
-    println!("  {}, {} ({better})", measure.name, measure.unit);
-    for entry in &measure.entries {
-        let spread = entry.spread();
-        let figures = format!("{:.2} ({:.2}..{:.2})", spread.median, spread.least, spread.most);
-        let ratio = measure.ratio(entry).unwrap_or(f64::NAN);
-        println!("    {:<24} {figures:>32}   ours ÷ theirs {ratio:>8.3}", entry.contender);
+fn machine(plan: Plan) -> Machine {
+    let Plan { rounds, time } = plan;
+    Machine::here(vec![
+        format!("{rounds} rounds of runs of {} ms, the contenders in turns", time.as_millis()),
+        "both ends in this process; TLS 1.3 with AES-128-GCM by aws-lc-rs for all".to_owned(),
+    ])
+}
+
+/// All that take part, in the order of their first case.
+fn contenders(chapters: &[Chapter]) -> Vec<ContenderInfo> {
+    let jobs = chapters.iter().flat_map(|chapter| &chapter.jobs);
+    let mut all: Vec<ContenderInfo> = Vec::new();
+    for contender in jobs.flat_map(|job: &Job| &job.contenders) {
+        if !all.iter().any(|info| info.name == contender.name) {
+            all.push(ContenderInfo { name: contender.name.into(), settings: contender.settings.clone() });
+        }
     }
+    all
 }

@@ -14,5 +14,7 @@ mod words;
 
 pub use html::page;
 pub use json::json;
-pub use model::{Bar, Better, Case, ContenderInfo, Entry, Limit, Machine, Measure, Report, Section, Verdict};
-pub use text::{bars, head, section};
+pub use model::{
+    Bar, Better, Case, ContenderInfo, Entry, ITSELF, Limit, Machine, Measure, Report, Section, Verdict,
+};
+pub use text::{bars, case, head, heading, section};

@@ -97,10 +97,13 @@ pub struct Entry {
     pub values: Vec<f64>,
 }
 
-/// A demand on ours beside another.
+/// Whom a demand on the figure itself is against.
+pub const ITSELF: &str = "nobody: the figure itself";
+
+/// A demand on ours beside another, or on our figure itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct Bar {
-    /// The name of the other contender.
+    /// The name of the other contender, or [`ITSELF`].
     pub against: String,
     /// What the median of the rounds' ratios of ours ÷ theirs has to be.
     pub ratio: Limit,
@@ -193,8 +196,11 @@ impl Measure {
         (!ratios.is_empty()).then(|| Spread::of(ratios).median)
     }
 
-    /// The ratio that a bar speaks of; `None` when one of the two was not measured.
+    /// The ratio, or the figure, that a bar speaks of; `None` when it was not measured.
     pub fn ratio_of(&self, bar: &Bar) -> Option<f64> {
+        if bar.against == ITSELF {
+            return self.ours().map(Entry::median);
+        }
         self.ratio(self.entry(&bar.against)?)
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::model::{Measure, Report, Section, Verdict};
+use super::model::{Case, Measure, Report, Section, Verdict};
 use super::words::{factor, figure, verdict};
 
 /// Who takes part, and where.
@@ -24,15 +24,23 @@ pub fn head(report: &Report) -> String {
 
 /// The tables of one section.
 pub fn section(section: &Section) -> String {
+    section.cases.iter().fold(heading(section), |text, one| text + &case(one))
+}
+
+/// The head of a section.
+pub fn heading(section: &Section) -> String {
     let mut out = format!("\n== {}\n", section.title);
     if !section.note.is_empty() {
         let _ = writeln!(out, "{}", section.note);
     }
-    for case in &section.cases {
-        let _ = writeln!(out, "\n{}   [{}]", case.title, case.id);
-        for measure in &case.measures {
-            table(&mut out, measure);
-        }
+    out
+}
+
+/// The tables of one case.
+pub fn case(case: &Case) -> String {
+    let mut out = format!("\n{}   [{}]\n", case.title, case.id);
+    for measure in &case.measures {
+        table(&mut out, measure);
     }
     out
 }

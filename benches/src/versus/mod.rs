@@ -1,9 +1,10 @@
 //! The cases of `versus` in the order of its report, and the rounds in which they run.
 //!
 //! `job` is one case with its contenders; `cases` lists them all; `rounds` runs one, and `attempt` a run that may
-//! fail.
+//! fail; `bars` says what is demanded of ours.
 
 mod attempt;
+mod bars;
 mod cases;
 mod job;
 mod rounds;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::attempt::attempt;
+use super::bars::demand;
 use super::job::{Figure, Job};
 use crate::report::{Case, Measure};
 
@@ -59,7 +60,9 @@ pub fn run(job: &Job, plan: Plan) -> (Case, Vec<Failure>) {
             measures[index].push(job.contenders[who].name, figure.value);
         }
     }
-    (Case { id: job.id.clone(), title: job.title.clone(), measures }, failures)
+    let mut case = Case { id: job.id.clone(), title: job.title.clone(), measures };
+    demand(&mut case);
+    (case, failures)
 }
 
 /// Who runs when in a round.
