@@ -27,7 +27,7 @@ use super::wire::{Fill, Wire};
 use crate::proto::{Config, Connection, ConnectionError, Note, Transmit};
 
 /// Octets in both directions that one poll moves before other tasks of the runtime have their turn.
-const BUDGET: usize = 256 * 1024;
+const BUDGET: usize = 64 * 1024;
 /// What a turn costs beside its octets.
 const TURN: usize = 1024;
 /// Buffers go after that much silence.

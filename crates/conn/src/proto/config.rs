@@ -27,9 +27,12 @@ pub struct Config {
     pub max_window_size: u32,
     /// Octets by which all stream windows of the connection together may have grown beyond their first size.
     pub max_window_growth: u32,
-    /// The connection's receive window in octets, 65 535 to 2^31-1. Its credit returns on receipt, so it
-    /// costs no memory; it bounds what is in flight.
+    /// The connection's receive window in octets with which it begins, 65 535 to 2^31-1. Its credit returns on
+    /// receipt, so it costs no memory; it bounds what all streams together have in flight, and so how long a short
+    /// message waits behind them.
     pub connection_window_size: u32,
+    /// Ceiling, in octets, of the connection's window, which grows with the measured bandwidth-delay product.
+    pub max_connection_window_size: u32,
     /// SETTINGS_MAX_FRAME_SIZE, octets, 16 384 to 16 777 215. DATA is delivered in pieces: a large frame
     /// costs neither memory nor latency at the receiver.
     pub max_frame_size: u32,
@@ -86,7 +89,8 @@ impl Default for Config {
             initial_window_size: 256 * 1024,
             max_window_size: 16 * 1024 * 1024,
             max_window_growth: 64 * 1024 * 1024,
-            connection_window_size: 16 * 1024 * 1024,
+            connection_window_size: 640 * 1024,
+            max_connection_window_size: 16 * 1024 * 1024,
             max_frame_size: 256 * 1024,
             quantum: 16 * 1024,
             flight: 256 * 1024,

@@ -3,10 +3,13 @@
 //! Windows follow the path. While DATA arrives, a PING is sent now and then; what arrived until its answer,
 //! over the time it took, is the rate. A stream window should hold twice what that rate puts into the path's
 //! *shortest* round trip: over a long path a full window asks for a larger one, while on loopback, where
-//! queues and not distance make the time, windows stay small and what is in flight stays in cache.
+//! queues and not distance make the time, windows stay small and what is in flight stays in cache. The window of the
+//! connection follows too: what all streams together have in flight is what a short message has to wait for.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use super::config::Config;
 
 /// Between two measurements, at the least: peers budget PINGs.
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
@@ -88,7 +91,9 @@ pub(super) struct Path {
     /// What the last sample put into the shortest round trip, in octets.
     bandwidth_delay: u64,
     window: u32,
+    /// The most that it may be, for a stream and for all of them together.
     ceiling: u32,
+    stream_ceiling: u32,
     /// Octets since the sample began.
     sampled: u64,
     /// Octets of the piece with which it began.
@@ -100,14 +105,17 @@ pub(super) struct Path {
 }
 
 impl Path {
-    pub(super) fn new(window: u32, ceiling: u32) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
+        let window = config.initial_window_size;
+        let stream_ceiling = config.max_window_size.max(window);
         Self {
             shortest: None,
             latest: None,
             smoothed: None,
             bandwidth_delay: 0,
             window,
-            ceiling: ceiling.max(window),
+            ceiling: config.max_connection_window_size.max(stream_ceiling),
+            stream_ceiling,
             sampled: 0,
             first: 0,
             sampling: None,
@@ -117,8 +125,14 @@ impl Path {
     }
 
     /// The receive window that a busy stream should have, in octets.
-    pub(super) const fn window(&self) -> u32 {
-        self.window
+    pub(super) fn window(&self) -> u32 {
+        self.window.min(self.stream_ceiling)
+    }
+
+    /// The receive window that all streams together should have, in octets: twice what one alone would need, so that
+    /// the two windows of one that is alone never wait for each other's credit in turns.
+    pub(super) const fn connection_window(&self) -> u32 {
+        self.window.saturating_mul(2)
     }
 
     pub(super) const fn shortest_rtt(&self) -> Option<Duration> {
@@ -198,6 +212,10 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    fn path() -> Path {
+        Path::new(&Config::default())
+    }
+
     fn sample(path: &mut Path, octets: usize, rtt: Duration, now: Instant) -> bool {
         path.sample_begins(0, now);
         path.data(octets, now);
@@ -208,7 +226,7 @@ mod tests {
     #[test]
     fn a_full_window_over_a_long_path_doubles_up_to_the_ceiling() {
         let now = epoch();
-        let mut path = Path::new(256 << 10, 16 << 20);
+        let mut path = path();
         path.round_trip(100 * MS);
         let mut rounds = 0;
         while path.window() < 16 << 20 {
@@ -222,7 +240,7 @@ mod tests {
     #[test]
     fn queueing_on_a_short_path_does_not_grow_the_window() {
         let now = epoch();
-        let mut path = Path::new(256 << 10, 16 << 20);
+        let mut path = path();
         path.round_trip(Duration::from_micros(50));
         assert!(!sample(&mut path, 300 << 10, Duration::from_micros(300), now));
         assert_eq!(path.window(), 256 << 10);
@@ -230,7 +248,7 @@ mod tests {
 
     #[test]
     fn rfc6298_2_a_new_round_trip_counts_an_eighth_of_the_smoothed_one() {
-        let mut path = Path::new(256 << 10, 16 << 20);
+        let mut path = path();
         assert_eq!(path.smoothed_rtt(), None);
         path.round_trip(80 * MS);
         assert_eq!(path.smoothed_rtt(), Some(80 * MS));
@@ -242,7 +260,7 @@ mod tests {
     #[test]
     fn what_a_sample_put_into_the_shortest_round_trip_is_the_estimate() {
         let now = epoch();
-        let mut path = Path::new(256 << 10, 16 << 20);
+        let mut path = path();
         path.round_trip(50 * MS);
         sample(&mut path, 100_000, 100 * MS, now);
         assert_eq!(path.bandwidth_delay(), 50_000);
@@ -251,7 +269,7 @@ mod tests {
     #[test]
     fn samples_are_spaced() {
         let now = epoch();
-        let mut path = Path::new(256 << 10, 16 << 20);
+        let mut path = path();
         assert!(path.data(1, now));
         sample(&mut path, 10, MS, now);
         assert!(!path.data(1, now + 199 * MS));

@@ -505,7 +505,10 @@ fn ping(state: &mut State, now: Instant, ack: bool, payload: [u8; 8]) -> Result<
     match answered.purpose {
         Purpose::User => state.events.push_back(Event::Pong { id: answered.id, rtt: answered.rtt }),
         Purpose::Sample => {
-            state.path.sample_ends(answered.rtt, now);
+            if state.path.sample_ends(answered.rtt, now) {
+                let most = state.config.max_connection_window_size;
+                state.recv_window.grow(state.path.connection_window().min(most));
+            }
         }
         Purpose::Drain => state.finish_drain(ErrorCode::NO_ERROR, String::new()),
         Purpose::Keepalive => {}

@@ -214,7 +214,7 @@ impl State {
             goaway: Goaway::new(),
             prioritised: Prioritised::default(),
             pings: Pings::default(),
-            path: Path::new(config.initial_window_size, config.max_window_size),
+            path: Path::new(&config),
             abuse: Abuse::new(&config.limits, now),
             timers: Timers::at_the_beginning(&config, now),
             deadlines: Deadlines::default(),

@@ -78,6 +78,23 @@ fn over_100_ms_the_window_grows_until_the_path_is_full() {
 }
 
 #[test]
+fn over_100_ms_the_connections_window_grows_for_many_streams() {
+    // No stream may grow, so that all of them together are what fills the path.
+    let tuned = Config { max_window_size: 256 << 10, ..config() };
+    let mut pair = Pair::strangers(1, config(), tuned);
+    pair.delay(50 * MS);
+    pair.up.rate = Some(20_000_000);
+    pair.run_for(300 * MS);
+    transfer(&mut pair, 12, 2000 * MS);
+    let size = pair.server.engine.state.recv_window.parts().0;
+    assert!((2_000_000..=16 << 20).contains(&size), "{size}");
+    assert_eq!(pair.server.engine.stats().stream_window, 256 * 1024);
+    // The path is full: 2 MB in flight, of the 3 MB that the streams may have.
+    let measured = transfer(&mut pair, 12, 1000 * MS);
+    assert!(measured >= 14_000_000, "{measured}");
+}
+
+#[test]
 fn on_a_known_path_a_stream_grows_with_its_use_and_another_does_not() {
     let mut pair = Pair::strangers(1, config(), config());
     pair.delay(50 * MS);
@@ -118,6 +135,7 @@ fn on_a_short_path_the_window_stays_small() {
     let octets = transfer(&mut pair, 1, 50 * MS);
     assert!(octets > 20_000_000, "{octets}");
     assert_eq!(pair.server.engine.stats().stream_window, 256 * 1024);
+    assert_eq!(pair.server.engine.state.recv_window.parts().0, 640 * 1024);
 }
 
 #[test]
