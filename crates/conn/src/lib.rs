@@ -53,4 +53,4 @@ pub use drive::{
     WriteHalf, establish, establish_observed,
 };
 #[cfg(feature = "tls")]
-pub use drive::{Tls, TlsError};
+pub use drive::{Records, Tls, TlsError};

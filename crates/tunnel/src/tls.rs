@@ -117,6 +117,8 @@ impl Identity {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.enable_sni = false;
         config.resumption = Resumption::disabled();
+        // The records are the connection's own.
+        config.enable_secret_extraction = true;
         Ok(Arc::new(config))
     }
 

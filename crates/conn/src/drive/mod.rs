@@ -22,10 +22,6 @@ mod stream;
 mod stream_ref;
 #[cfg(feature = "tls")]
 mod tls;
-#[cfg(feature = "tls")]
-mod tls_error;
-#[cfg(feature = "tls")]
-mod tls_handshake;
 mod tracing_observer;
 mod wire;
 
@@ -39,8 +35,6 @@ pub use peer::Peer;
 pub use plain::Plain;
 pub use stream::Stream;
 #[cfg(feature = "tls")]
-pub use tls::Tls;
-#[cfg(feature = "tls")]
-pub use tls_error::TlsError;
+pub use tls::{Records, Tls, TlsError};
 pub use tracing_observer::TracingObserver;
 pub use wire::{Fill, Wire};

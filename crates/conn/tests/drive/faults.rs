@@ -8,7 +8,7 @@ use hbone_conn::{Config, ConnectionError, Plain, Side};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
 use crate::support::{End, assert_same, connect, pattern, receive, send, spawn_echo, start};
-use crate::tls::shake_hands;
+use crate::tls::{OURS, shake_hands};
 
 /// One octet a call, and every third call is interrupted by a signal first.
 struct Slow {
@@ -170,9 +170,8 @@ async fn f6_an_octet_that_changes_under_tls_ends_the_connection_and_never_looks_
         // The answers begin some hundred octets after the handshake; every place of the records is met.
         for at in (2500..2500 + OCTETS).step_by(397) {
             let (near, far) = tokio::io::duplex(64 * 1024);
-            let (client, server) =
-                shake_hands(Faulty { pipe: near, fault, at }, Faulty { pipe: far, fault, at: usize::MAX })
-                    .await;
+            let (near, far) = (Faulty { pipe: near, fault, at }, Faulty { pipe: far, fault, at: usize::MAX });
+            let (client, server) = shake_hands(near, far, OURS).await;
             let (Ok(client), Ok(server)) = (client, server) else {
                 // It hit the handshake, which fails as well.
                 continue;

@@ -1,36 +1,33 @@
-//! A wire inside TLS: rustls between the socket and the driver, with large reads and gathered writes.
+//! rustls' own records over a socket, with large reads and gathered writes.
 //!
 //! Reads take up to 256 KiB from the socket, whatever the size of the records; opened records are joined in a
 //! buffer that is used again. Writes seal up to [`SEALED`] octets and give them to the socket at once. The end
-//! of the transport without `close_notify` is an error: it may be an attacker's (RFC 8446 6.1). The handshake
-//! is in `tls_handshake`.
+//! of the transport without `close_notify` is an error: it may be an attacker's (RFC 8446 6.1). The handshake is
+//! here too: any version that rustls speaks.
 
-use std::fmt;
 use std::io::{self, BufRead, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use rustls::pki_types::CertificateDer;
-use rustls::{CipherSuite, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::buffer::{Pool, ReadSize, poll_cold};
-use super::peer::Peer;
-use super::plain::GATHER;
-use super::wire::{Fill, Wire};
+use super::super::buffer::{Pool, ReadSize, poll_cold};
+use super::super::plain::GATHER;
+use super::super::wire::{Fill, Wire};
+use super::error::TlsError;
+use super::facts::Facts;
 use crate::proto::Transmit;
 
 /// Octets sealed before they are written: a flight of 256 KiB with its heads and what sealing adds.
-pub(super) const SEALED: usize = 272 * 1024;
+const SEALED: usize = 272 * 1024;
 /// The most that an unfinished record may add to what a read brings.
 const RECORD: usize = 18 * 1024;
 
-/// A transport inside TLS, after its handshake.
-pub struct Tls<T> {
-    pub(super) io: T,
-    pub(super) session: rustls::Connection,
-    pub(super) sealed: Sealed,
+/// A transport with rustls on it.
+pub(super) struct Buffered<T> {
+    io: T,
+    session: Box<rustls::Connection>,
+    sealed: Sealed,
     size: ReadSize,
     opened: Pool,
     /// Told after what was opened before it.
@@ -45,17 +42,18 @@ pub struct Tls<T> {
 
 /// Octets from the socket that TLS has not taken yet.
 #[derive(Default)]
-pub(super) struct Sealed {
+struct Sealed {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl<T> Tls<T> {
-    pub(super) fn new(io: T, session: rustls::Connection) -> Self {
+impl<T> Buffered<T> {
+    pub(super) fn new(io: T, mut session: rustls::Connection) -> Self {
+        session.set_buffer_limit(Some(SEALED));
         Self {
             io,
-            session,
+            session: Box::new(session),
             sealed: Sealed::default(),
             size: ReadSize::new(),
             opened: Pool::default(),
@@ -67,36 +65,16 @@ impl<T> Tls<T> {
         }
     }
 
-    /// The peer's certificates, its own first; `None` when it showed none.
-    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
-        self.session.peer_certificates()
-    }
-
-    /// The protocol agreed on by ALPN; always present after the handshake.
-    pub fn alpn(&self) -> Option<&[u8]> {
-        self.session.alpn_protocol()
-    }
-
-    /// The version of TLS.
-    pub fn protocol_version(&self) -> Option<ProtocolVersion> {
-        self.session.protocol_version()
-    }
-
-    /// The cipher suite.
-    pub fn cipher_suite(&self) -> Option<CipherSuite> {
-        self.session.negotiated_cipher_suite().map(|suite| suite.suite())
-    }
-
-    /// On the server's side: the name that the client asked for (SNI).
-    pub fn server_name(&self) -> Option<&str> {
-        match &self.session {
+    /// What the handshake has agreed on.
+    pub(super) fn facts(&self) -> Facts {
+        let name = match &*self.session {
             rustls::Connection::Server(session) => session.server_name(),
             rustls::Connection::Client(_) => None,
-        }
+        };
+        Facts::new(&self.session, name)
     }
 
-    /// The transport below.
-    pub const fn io(&self) -> &T {
+    pub(super) const fn io(&self) -> &T {
         &self.io
     }
 
@@ -139,9 +117,9 @@ impl<T> Tls<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> Tls<T> {
+impl<T: AsyncRead + Unpin> Buffered<T> {
     /// Reads sealed octets; 0 is the end of the transport.
-    pub(super) fn poll_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.sealed.buffer.is_empty() {
             let sealed = &mut self.sealed;
             return poll_cold(&mut self.io, cx, |octets| sealed.hold(octets));
@@ -157,9 +135,9 @@ impl<T: AsyncRead + Unpin> Tls<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Tls<T> {
+impl<T: AsyncWrite + Unpin> Buffered<T> {
     /// Writes everything that is sealed, and flushes.
-    pub(super) fn poll_write_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.session.wants_write() {
             match self.session.write_tls(&mut Socket { io: &mut self.io, cx }) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -178,6 +156,12 @@ impl<T: AsyncWrite + Unpin> Tls<T> {
         Poll::Ready(Ok(()))
     }
 
+    /// Our close_notify, once, however often it is asked for.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.session.send_close_notify();
+        self.poll_write_sealed(cx)
+    }
+
     /// Seals as much of `out` as the session takes at once.
     fn seal(&mut self, out: &mut Transmit) -> io::Result<()> {
         while !out.is_empty() {
@@ -193,7 +177,51 @@ impl<T: AsyncWrite + Unpin> Tls<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Tls<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> Buffered<T> {
+    /// `first` until something has arrived.
+    pub(super) fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &mut bool,
+    ) -> Poll<Result<(), TlsError>> {
+        loop {
+            ready!(self.poll_write_sealed(cx)).map_err(TlsError::Io)?;
+            if !self.session.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.sealed.is_empty() && ready!(self.poll_sealed(cx)).map_err(TlsError::Io)? == 0 {
+                return Poll::Ready(Err(TlsError::ClosedDuringHandshake));
+            }
+            if std::mem::take(first) && !self.looks_like_tls() {
+                return Poll::Ready(Err(TlsError::Plaintext));
+            }
+            if let Err(error) = self.step() {
+                // The alert goes out if the socket takes it at once.
+                let _ = self.poll_write_sealed(cx);
+                return Poll::Ready(Err(error));
+            }
+        }
+    }
+
+    /// TLS takes what has arrived, but nothing beyond the handshake's end.
+    fn step(&mut self) -> Result<(), TlsError> {
+        while self.session.is_handshaking() && !self.sealed.is_empty() {
+            if self.sealed.feed(&mut self.session).map_err(TlsError::Io)? == 0 {
+                return Err(TlsError::ClosedDuringHandshake);
+            }
+            self.session.process_new_packets()?;
+        }
+        Ok(())
+    }
+
+    /// A record starts with its type: change_cipher_spec, alert, handshake or application data (RFC 8446 5.1).
+    /// The first octets of other protocols do not: `H` of HTTP/1.1, 0 of SETTINGS, `P` of a client's preface.
+    fn looks_like_tls(&self) -> bool {
+        self.sealed.filled().first().is_none_or(|kind| (20..=23).contains(kind))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Buffered<T> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Fill>> {
         loop {
             self.open();
@@ -227,24 +255,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Tls<T> {
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Sent once, however often it is asked for.
-        self.session.send_close_notify();
-        ready!(self.poll_write_sealed(cx))?;
+        ready!(self.poll_close(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
     fn written(&self) -> u64 {
         self.written
-    }
-
-    fn peer(&self) -> Peer {
-        let leaf = self.peer_certificates().and_then(<[_]>::first);
-        Peer {
-            certificate: leaf.map(|certificate| Bytes::copy_from_slice(certificate)),
-            alpn: self.alpn().map(Bytes::copy_from_slice),
-            server_name: self.server_name().map(str::to_owned),
-            ..Peer::of_socket(&self.io)
-        }
     }
 
     fn release_buffers(&mut self) {
@@ -253,31 +269,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Tls<T> {
     }
 }
 
-impl<T> fmt::Debug for Tls<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls")
-            .field("version", &self.protocol_version())
-            .field("suite", &self.cipher_suite())
-            .finish_non_exhaustive()
-    }
-}
-
 impl Sealed {
-    pub(super) const fn is_empty(&self) -> bool {
+    const fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    pub(super) const fn len(&self) -> usize {
+    const fn len(&self) -> usize {
         self.end - self.start
     }
 
     /// The octets that TLS has not taken.
-    pub(super) fn filled(&self) -> &[u8] {
+    fn filled(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
     /// Gives octets to TLS; returns how many it took.
-    pub(super) fn feed(&mut self, session: &mut rustls::Connection) -> io::Result<usize> {
+    fn feed(&mut self, session: &mut rustls::Connection) -> io::Result<usize> {
         let taken = session.read_tls(&mut self.filled())?;
         self.start += taken;
         Ok(taken)

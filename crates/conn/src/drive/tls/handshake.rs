@@ -1,0 +1,248 @@
+//! The handshake with records of our own behind it: rustls takes one record at a time, so that nothing that comes
+//! behind its last one has been opened when the keys change hands. Sets no time limit: its caller does.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
+use rustls::{ClientConfig, CommonState, InvalidMessage, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::super::buffer::poll_cold;
+use super::error::TlsError;
+use super::facts::Facts;
+use super::keys::Keys;
+use super::layer::Layer;
+use super::named::{Name, Named};
+use super::own::Own;
+use super::record::{HEADER, RECORD, announced};
+use super::source::KeySource;
+
+/// The most that may wait for the rest of a handshake message: one of 64 KiB, the largest that rustls takes, and a
+/// record.
+const WAITING: usize = 64 * 1024 + RECORD;
+
+/// A handshake in progress.
+pub(super) struct Handshake<T> {
+    io: T,
+    session: Session,
+    input: Vec<u8>,
+    /// Octets of the input, whole records, that rustls may look at.
+    given: usize,
+    output: Vec<u8>,
+    sent: usize,
+    /// Nothing has arrived.
+    first: bool,
+}
+
+enum Session {
+    Client(Box<UnbufferedClientConnection>),
+    Server(Box<UnbufferedServerConnection>, Name),
+}
+
+/// Where rustls stands.
+enum Turn {
+    /// It has more to do.
+    Again,
+    /// It has done what it can.
+    Rest,
+}
+
+impl<T> Handshake<T> {
+    /// As the client.
+    pub(super) fn client(
+        io: T,
+        mut config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Self, rustls::Error> {
+        if !config.enable_secret_extraction {
+            Arc::make_mut(&mut config).enable_secret_extraction = true;
+        }
+        let session = UnbufferedClientConnection::new(config, name)?;
+        Ok(Self::new(io, Session::Client(Box::new(session))))
+    }
+
+    /// As the server.
+    pub(super) fn server(io: T, config: &ServerConfig) -> Result<Self, rustls::Error> {
+        let name = Name::default();
+        // A config is a few shared parts: a copy costs little.
+        let mut config = config.clone();
+        config.enable_secret_extraction = true;
+        config.cert_resolver = Arc::new(Named { within: config.cert_resolver, name: Arc::clone(&name) });
+        let session = UnbufferedServerConnection::new(Arc::new(config))?;
+        Ok(Self::new(io, Session::Server(Box::new(session), name)))
+    }
+
+    fn new(io: T, session: Session) -> Self {
+        Self { io, session, input: Vec::new(), given: 0, output: Vec::new(), sent: 0, first: true }
+    }
+
+    /// After the handshake: what was agreed, and the records.
+    pub(super) fn finish(self) -> Result<(Facts, Own<T>), TlsError> {
+        let (facts, layer) = self.session.finish()?;
+        Ok((facts, Own::new(self.io, layer, &self.input)))
+    }
+
+    /// rustls takes the records that are there, but nothing beyond the handshake's end.
+    fn step(&mut self) -> Result<(), rustls::Error> {
+        loop {
+            let (discard, turn) = self.session.turn(&mut self.input[..self.given], &mut self.output);
+            self.input.drain(..discard);
+            self.given -= discard;
+            match turn {
+                Ok(Turn::Again) => {}
+                Ok(Turn::Rest) => {
+                    let next = next_record(&self.input[self.given..]);
+                    if next == 0 || !self.session.common().is_handshaking() {
+                        return Ok(());
+                    }
+                    self.given += next;
+                }
+                Err(error) => {
+                    // The alert comes before any input is looked at again.
+                    while self.session.common().wants_write() {
+                        let input = &mut self.input[..self.given];
+                        self.session.turn(input, &mut self.output).1?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// A record starts with its type: change_cipher_spec, alert, handshake or application data (RFC 8446 5.1).
+    /// The first octets of other protocols do not: `H` of HTTP/1.1, 0 of SETTINGS, `P` of a client's preface.
+    fn looks_like_tls(&self) -> bool {
+        self.input.first().is_none_or(|kind| (20..=23).contains(kind))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
+        loop {
+            if let Err(error) = self.step() {
+                // The alert goes out if the socket takes it at once.
+                let _ = self.poll_write(cx);
+                return Poll::Ready(Err(error.into()));
+            }
+            ready!(self.poll_write(cx)).map_err(TlsError::Io)?;
+            if !self.session.common().is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.input.len() > WAITING {
+                let error = rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge);
+                return Poll::Ready(Err(error.into()));
+            }
+            let Self { io, input, .. } = self;
+            let taken = ready!(poll_cold(io, cx, |octets| input.extend_from_slice(octets)));
+            if taken.map_err(TlsError::Io)? == 0 {
+                return Poll::Ready(Err(TlsError::ClosedDuringHandshake));
+            }
+            if std::mem::take(&mut self.first) && !self.looks_like_tls() {
+                return Poll::Ready(Err(TlsError::Plaintext));
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        if self.output.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while self.sent < self.output.len() {
+            let taken = ready!(Pin::new(&mut self.io).poll_write(cx, &self.output[self.sent..]))?;
+            if taken == 0 {
+                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+            }
+            self.sent += taken;
+        }
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.output.clear();
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Session {
+    fn common(&self) -> &CommonState {
+        match self {
+            Self::Client(session) => session,
+            Self::Server(session, _) => session,
+        }
+    }
+
+    /// Returns how many octets of the input are done with, too.
+    fn turn(&mut self, input: &mut [u8], output: &mut Vec<u8>) -> (usize, Result<Turn, rustls::Error>) {
+        match self {
+            Self::Client(session) => turn(session.process_tls_records(input), output),
+            Self::Server(session, _) => turn(session.process_tls_records(input), output),
+        }
+    }
+
+    fn finish(self) -> Result<(Facts, Layer), TlsError> {
+        let name = match &self {
+            Self::Client(_) => None,
+            Self::Server(_, name) => name.get().map(String::as_str),
+        };
+        let facts = Facts::new(self.common(), name);
+        let suite = self.common().negotiated_cipher_suite().and_then(|suite| suite.tls13());
+        let limit = suite.ok_or(rustls::Error::HandshakeNotComplete)?.common.confidentiality_limit;
+        let (secrets, source): (_, Box<dyn KeySource>) = match self {
+            Self::Client(session) => {
+                let (secrets, source) = session.dangerous_into_kernel_connection()?;
+                (secrets, Box::new(source))
+            }
+            Self::Server(session, _) => {
+                let (secrets, source) = session.dangerous_into_kernel_connection()?;
+                (secrets, Box::new(source))
+            }
+        };
+        let keys = |(sequence, secrets)| Keys::new(sequence, &secrets).map_err(rustls::Error::from);
+        let (opening, sealing) = (keys(secrets.rx)?, keys(secrets.tx)?);
+        Ok((facts, Layer::new(opening, sealing, limit, source)))
+    }
+}
+
+fn turn<D>(
+    status: UnbufferedStatus<'_, '_, D>,
+    output: &mut Vec<u8>,
+) -> (usize, Result<Turn, rustls::Error>) {
+    let turn = status.state.and_then(|state| match state {
+        ConnectionState::EncodeTlsData(data) => encode(data, output).map(|()| Turn::Again),
+        ConnectionState::TransmitTlsData(data) => {
+            data.done();
+            Ok(Turn::Again)
+        }
+        ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_) => Ok(Turn::Rest),
+        // Data cannot have come: early data is not agreed on, and no record behind the handshake was given.
+        ConnectionState::ReadTraffic(_)
+        | ConnectionState::ReadEarlyData(_)
+        | ConnectionState::PeerClosed
+        | ConnectionState::Closed
+        | _ => Err(rustls::Error::HandshakeNotComplete),
+    });
+    (status.discard, turn)
+}
+
+fn encode<D>(mut data: EncodeTlsData<'_, D>, output: &mut Vec<u8>) -> Result<(), rustls::Error> {
+    let start = output.len();
+    // It tells its size only where it does not fit.
+    if let Err(EncodeError::InsufficientSize(needed)) = data.encode(&mut []) {
+        output.resize(start + needed.required_size, 0);
+        data.encode(&mut output[start..]).map_err(|error| rustls::Error::General(error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The size of the first record, 0 when it is not whole. What cannot be a record is given as it is: rustls refuses it.
+fn next_record(input: &[u8]) -> usize {
+    let Some((header, behind)) = input.split_first_chunk::<HEADER>() else { return 0 };
+    match announced(*header) {
+        length if HEADER + length > RECORD => input.len(),
+        length if behind.len() < length => 0,
+        length => HEADER + length,
+    }
+}
