@@ -12,6 +12,7 @@ pub mod carrier;
 pub mod contender;
 pub mod counted;
 pub mod delay;
+pub mod headers;
 pub mod held;
 pub mod identity;
 pub mod measure;

@@ -8,6 +8,8 @@ use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use hbone_benches::headers::hpack;
+use hbone_benches::held::memory;
 use hbone_benches::measure::Counting;
 use hbone_benches::report::{self, ContenderInfo, Machine, Report, Section};
 use hbone_benches::versus::{Chapter, Failure, Job, Plan, chapters, run};
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
         }
     };
     let chapters = asked.choose(chapters());
-    if chapters.is_empty() {
+    if chapters.is_empty() && !asked.wants("hpack") && !asked.wants("memory") {
         eprintln!("versus: no case has such a name; {USAGE}");
         return ExitCode::from(2);
     }
@@ -46,6 +48,15 @@ fn main() -> ExitCode {
     let mut failures = Vec::new();
     for chapter in chapters {
         report.sections.push(measure(chapter, plan, &mut failures));
+    }
+    if asked.wants("hpack") {
+        let settings = "version 0.3 as it comes, lists and blocks without frames".to_owned();
+        report.contenders.push(ContenderInfo { name: "hpack crate".into(), settings });
+        add(&mut report, hpack(plan.rounds, plan.time / 10));
+    }
+    if asked.wants("memory") {
+        // The last: from here on live octets are counted.
+        add(&mut report, memory(asked.quick));
     }
     print!("{}", report::bars(&report));
     for failure in &failures {
@@ -83,6 +94,11 @@ impl Asked {
         }
     }
 
+    /// Whether the cases of a section are run that is not made of chapters.
+    fn wants(&self, section: &str) -> bool {
+        self.only.as_ref().is_none_or(|name| name.split('/').next() == Some(section))
+    }
+
     /// The cases to run. With a name asked for, the case of that name, or else all that have it in their names: then
     /// `--quick` chooses the time, not the cases.
     fn choose(&self, mut chapters: Vec<Chapter>) -> Vec<Chapter> {
@@ -110,6 +126,12 @@ impl Asked {
         }
         Ok(())
     }
+}
+
+/// Shows a section that is whole already.
+fn add(report: &mut Report, section: Section) {
+    print!("{}", report::section(&section));
+    report.sections.push(section);
 }
 
 /// Runs the cases of a chapter.
