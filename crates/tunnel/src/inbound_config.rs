@@ -9,8 +9,8 @@ use std::time::Duration;
 use hbone_conn::Config;
 use rustls::ServerConfig;
 
+use crate::outcome::RelayLimits;
 use crate::policy::Policy;
-use crate::relay::RelayLimits;
 use crate::resolver::{Resolve, SystemResolver};
 use crate::tls::{Identity, IdentityError};
 

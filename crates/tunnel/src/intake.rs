@@ -1,51 +1,49 @@
-//! The buffer between a TCP socket and a stream: one read becomes one chunk, without a copy.
+//! From a TCP socket into chunks: one read becomes one chunk.
 //!
-//! Used by the relay. Reads grow from 16 to 256 KiB while they are filled and shrink again when they are
-//! not; the memory of a chunk is used again once the stream has sent it.
+//! Used by the relay. Reads grow from 16 to 256 KiB while they are filled and shrink again when they are not. The
+//! buffers belong to the thread and not to tunnels: one that is silent, or that waits for its reader, holds none. A
+//! chunk that would pin much more than it holds is a copy.
 
+use std::cell::RefCell;
 use std::io;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 
-/// The reading side of a relay.
+use crate::legs;
+
+/// The size of a tunnel's reads.
+#[derive(Debug)]
 pub(crate) struct Intake {
-    buffer: BytesMut,
     /// Octets that the next read asks for.
-    size: usize,
+    size: u32,
     /// Reads in a row that were far from filling it.
     small: u8,
 }
 
 impl Intake {
-    pub(crate) fn new() -> Self {
-        Self { buffer: BytesMut::new(), size: LEAST, small: 0 }
+    pub(crate) const fn new() -> Self {
+        Self { size: LEAST, small: 0 }
     }
 
     /// Reads once, about `room` octets at most; an empty chunk is the FIN.
     pub(crate) fn read(&mut self, tcp: &TcpStream, room: usize) -> io::Result<Bytes> {
-        let want = self.size.min(room.max(LEAST));
-        if self.buffer.capacity() < want / 2 {
-            self.buffer.reserve(want);
-        }
-        let want = want.min(self.buffer.capacity());
-        let taken = tcp.try_read_buf(&mut (&mut self.buffer).limit(want))?;
-        self.adapt(taken, want);
-        Ok(self.buffer.split().freeze())
-    }
-
-    /// Nothing to read for now: large buffers are not kept through silence.
-    pub(crate) fn rest(&mut self) {
-        if self.buffer.capacity() > KEPT {
-            self.buffer = BytesMut::new();
-        }
+        let want = octets(self.size).min(room.max(octets(LEAST)));
+        let mut buffer = take(want);
+        let result = legs::read(tcp, &mut buffer, want).map(|taken| {
+            self.adapt(taken, want);
+            let chunk = buffer.split_to(taken);
+            if taken < octets(LEAST) { Bytes::copy_from_slice(&chunk) } else { chunk.freeze() }
+        });
+        give_back(buffer);
+        result
     }
 
     fn adapt(&mut self, taken: usize, want: usize) {
         if taken == want {
             self.size = (self.size * 2).min(MOST);
             self.small = 0;
-        } else if taken < self.size / 4 {
+        } else if taken < octets(self.size) / 4 {
             self.small += 1;
             if self.small == PATIENCE {
                 self.size = (self.size / 2).max(LEAST);
@@ -55,9 +53,44 @@ impl Intake {
     }
 }
 
-const LEAST: usize = 16 * 1024;
-const MOST: usize = 256 * 1024;
-const KEPT: usize = 32 * 1024;
+thread_local! {
+    /// Buffers between reads. Chunks of theirs may still be on their way.
+    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer with room for `want` octets: one of the thread's that has it, or has it back from its chunks, or a new one.
+fn take(want: usize) -> BytesMut {
+    SPARE.with_borrow_mut(|spare| {
+        let usable = spare.iter_mut().position(|buffer| {
+            debug_assert!(buffer.is_empty());
+            buffer.capacity() >= want || buffer.try_reclaim(octets(MOST))
+        });
+        match usable {
+            Some(place) => spare.swap_remove(place),
+            None => BytesMut::with_capacity(octets(MOST)),
+        }
+    })
+}
+
+fn give_back(mut buffer: BytesMut) {
+    buffer.clear();
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() >= KEPT {
+            // The one whose chunks have been on their way for longest.
+            spare.remove(0);
+        }
+        spare.push(buffer);
+    });
+}
+
+const fn octets(size: u32) -> usize {
+    size as usize
+}
+
+const LEAST: u32 = 16 * 1024;
+const MOST: u32 = 256 * 1024;
+/// Buffers that a thread keeps.
+const KEPT: usize = 4;
 const PATIENCE: u8 = 4;
 
 #[cfg(test)]
@@ -70,14 +103,33 @@ mod tests {
     fn the_size_follows_the_reads() {
         let mut intake = Intake::new();
         for _ in 0..10 {
-            let size = intake.size;
+            let size = octets(intake.size);
             intake.adapt(size, size);
         }
         assert_eq!(intake.size, MOST);
         for _ in 0..100 {
-            intake.adapt(1, MOST);
+            intake.adapt(1, octets(MOST));
         }
         assert_eq!(intake.size, LEAST);
+    }
+
+    #[test]
+    fn a_buffer_serves_again_once_its_chunks_are_gone_and_few_are_kept() {
+        let mut buffer = take(octets(MOST));
+        buffer.resize(octets(MOST), 7);
+        let (chunk, start) = (buffer.split().freeze(), buffer.as_ptr());
+        let start = start.wrapping_sub(octets(MOST));
+        assert_eq!(chunk.as_ptr(), start);
+        give_back(buffer);
+        let other = take(octets(LEAST));
+        assert_ne!(other.as_ptr(), start, "its chunk is still held");
+        give_back(other);
+        drop(chunk);
+        let again = [take(octets(MOST)), take(octets(MOST))];
+        assert!(again.iter().any(|buffer| buffer.as_ptr() == start));
+        let many: Vec<_> = again.into_iter().chain((0..10).map(|_| take(octets(MOST)))).collect();
+        many.into_iter().for_each(give_back);
+        assert_eq!(SPARE.with_borrow(Vec::len), KEPT);
     }
 
     #[tokio::test]
@@ -101,10 +153,7 @@ mod tests {
                     // Chunks that are still held must not be written over.
                     kept.push(chunk);
                 }
-                Err(_) => {
-                    intake.rest();
-                    receiver.readable().await.unwrap();
-                }
+                Err(_) => receiver.readable().await.unwrap(),
             }
         }
         assert!(received == sent && kept.concat() == sent);

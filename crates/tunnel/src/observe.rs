@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::escape::Escaped;
 use crate::identity::SpiffeId;
-use crate::relay::{Direction, Relayed};
+use crate::outcome::{Direction, Relayed};
 
 /// What is known of a tunnel, filled in as it grows.
 #[derive(Debug)]

@@ -17,9 +17,10 @@ use crate::drain::Drain;
 use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
 use crate::observe::{Record, Side};
+use crate::outcome::Break;
 use crate::policy::{Access, Decision, Denial};
 use crate::reject::Rejection;
-use crate::relay::{Break, relay};
+use crate::relay::relay;
 use crate::sockets;
 
 /// Who opened a stream, and what it is served with.
