@@ -101,16 +101,23 @@ impl Drain {
         loop {
             let until = *changes.borrow_and_update();
             let changed = match until {
-                Some(until) => tokio::select! {
-                    () = sleep_until(until) => return,
-                    changed = changes.changed() => changed,
-                },
+                // Boxed: every tunnel awaits this, few ever come here.
+                Some(until) => {
+                    let passes = Box::pin(async {
+                        tokio::select! {
+                            () = sleep_until(until) => None,
+                            changed = changes.changed() => Some(changed),
+                        }
+                    });
+                    let Some(changed) = passes.await else { return };
+                    changed
+                }
                 None => changes.changed().await,
             };
             if changed.is_err() {
                 // The node's end is gone: what was announced stands.
                 return match until {
-                    Some(until) => sleep_until(until).await,
+                    Some(until) => Box::pin(sleep_until(until)).await,
                     None => pending().await,
                 };
             }

@@ -194,10 +194,7 @@ impl Inbound {
                         from,
                         drain: drain.clone(),
                     };
-                    tunnels.spawn(async move {
-                        caller.serve(request, stream).await;
-                        drop(slots);
-                    });
+                    tunnels.spawn(caller.serve(request, stream, slots));
                 }
                 Some(_) = tunnels.join_next() => {}
             }

@@ -5,12 +5,13 @@
 //! line. Decides no policy: the far node does.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_conn::Request;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -116,11 +117,9 @@ impl Outbound {
             record.failed(&TunnelError::TooManyTunnels { limit: self.max_tunnels });
             return;
         };
-        let tunnel = Tunnel { config, pool: self.pool.clone(), live: drain.enter(), drain: drain.clone() };
-        tunnels.spawn(async move {
-            tunnel.run(tcp, from, record).await;
-            drop(slot);
-        });
+        let (live, drain) = (drain.enter(), drain.clone());
+        let tunnel = Tunnel { config, pool: self.pool.clone(), live, drain, _slot: slot };
+        tunnels.spawn(tunnel.run(tcp, from, record));
     }
 }
 
@@ -130,25 +129,29 @@ struct Tunnel {
     pool: Pool,
     live: Live,
     drain: Drain,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Tunnel {
     async fn run(mut self, tcp: TcpStream, from: SocketAddr, mut record: Record) {
-        let opened = tokio::select! {
-            biased;
-            _ = sockets::failure(&tcp) => Err(TunnelError::ClientGone),
-            opened = self.open(from) => opened,
-            () = self.drain.expired() => Err(TunnelError::Draining),
-        };
-        match opened {
+        // Boxed: a tunnel is smaller without the ways to it.
+        let opening = Box::pin(async {
+            tokio::select! {
+                biased;
+                _ = sockets::failure(&tcp) => Err(TunnelError::ClientGone),
+                opened = self.open(from) => opened,
+                () = self.drain.expired() => Err(TunnelError::Draining),
+            }
+        });
+        match opening.await {
             Ok(opened) => {
                 self.live.stands();
                 record.status(opened.response.status());
                 record.peer(opened.lease.peer());
-                let stop = async {
+                let stop = pin!(async {
                     self.drain.expired().await;
                     Break::Drained
-                };
+                });
                 let Opened { stream, lease, .. } = opened;
                 let relayed = relay(tcp, stream, self.config.relay, stop).await;
                 drop(lease);

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 
 use hbone_conn::{Request, Response, Stream, StreamError};
@@ -42,18 +43,23 @@ enum Failed {
 }
 
 impl Caller {
-    pub(crate) async fn serve(mut self, request: Request, mut stream: Stream) {
+    /// `_place` is what the tunnel holds for as long as it lives.
+    pub(crate) async fn serve<P>(mut self, request: Request, mut stream: Stream, _place: P) {
         let mut live = self.drain.enter();
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
         let config = &snapshot.config;
         let asked = request.authority().unwrap_or_default();
         let mut record = Record::start(Side::Inbound, &config.name, self.from, asked);
         record.source(&self.source);
-        let dialled = tokio::select! {
-            dialled = self.dial(&request, config) => dialled.map_err(Failed::Rejected),
-            error = stream.reset_by_peer() => Err(Failed::Gone(error)),
-            () = self.drain.expired() => Err(Failed::Drained),
-        };
+        // Boxed: a tunnel is smaller without the ways to it.
+        let dialling = Box::pin(async {
+            tokio::select! {
+                dialled = self.dial(&request, config) => dialled.map_err(Failed::Rejected),
+                error = stream.reset_by_peer() => Err(Failed::Gone(error)),
+                () = self.drain.expired() => Err(Failed::Drained),
+            }
+        });
+        let dialled = dialling.await;
         drop(request);
         let (tcp, authority, address) = match dialled {
             Ok(dialled) => dialled,
@@ -79,7 +85,8 @@ impl Caller {
         record.status(200);
         sockets::limit_unacknowledged(&tcp, config.unacknowledged);
         let limits = config.relay;
-        let relayed = relay(tcp, stream, limits, self.stop(authority, address)).await;
+        let stop = pin!(self.stop(&authority, address));
+        let relayed = relay(tcp, stream, limits, stop).await;
         if relayed.broken.is_none() {
             live.finished();
         }
@@ -134,12 +141,12 @@ impl Caller {
     }
 
     /// Resolves when the tunnel must not go on.
-    async fn stop(&mut self, authority: Authority, address: SocketAddr) -> Break {
+    async fn stop(&mut self, authority: &Authority, address: SocketAddr) -> Break {
         let mut snapshots = self.snapshots.clone();
         let revoked = async {
             while snapshots.changed().await.is_ok() {
                 let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                if self.judge(&snapshot.config, &authority, Some(address.ip())).is_err() {
+                if self.judge(&snapshot.config, authority, Some(address.ip())).is_err() {
                     return;
                 }
             }
