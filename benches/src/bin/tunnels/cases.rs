@@ -4,7 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use hbone_benches::report::{Better, Case, Limit, Measure};
+use hbone_benches::report::{Better, Case, ContenderInfo, Limit, Measure};
 
 use crate::chains::{Chain, Kind};
 use crate::client::{self, Load, MESSAGE, Way};
@@ -141,7 +141,13 @@ fn trips() -> Vec<Measure> {
     vec![Measure::new("p50", "µs", Better::Less), Measure::new("p99", "µs", Better::Less)]
 }
 
-async fn bulk(chain: &Chain, way: Way, connections: usize, octets: u64) -> io::Result<Vec<Option<f64>>> {
+/// Moves that many octets and takes the time, and the processor time of the chain.
+pub(crate) async fn bulk(
+    chain: &Chain,
+    way: Way,
+    connections: usize,
+    octets: u64,
+) -> io::Result<Vec<Option<f64>>> {
     let each = octets / connections as u64;
     let mut sockets = client::ready(chain.entry, way, connections, each).await?;
     let (before, start) = (chain.cpu(), Instant::now());
@@ -204,6 +210,11 @@ fn plural(count: usize, what: &str) -> String {
 pub(crate) const LIMIT: &str = "limit";
 /// KiB of an idle tunnel, both ends together.
 pub(crate) const IDLE_LIMIT: f64 = 6.0;
+
+/// The limit among those who take part.
+pub(crate) fn limit() -> ContenderInfo {
+    ContenderInfo { name: LIMIT.into(), settings: "what an idle tunnel may hold at most, as a figure".into() }
+}
 
 /// After which a chain has given back what it holds only while it works.
 const SETTLE: Duration = Duration::from_millis(1500);

@@ -6,6 +6,7 @@
 mod cases;
 mod chains;
 mod client;
+mod cores;
 mod options;
 mod process;
 mod procfs;

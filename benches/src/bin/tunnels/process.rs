@@ -21,14 +21,15 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program. What it prints goes to a file beside `name`; with a `core`, it may use no other.
+    /// Starts a program. What it prints goes to a file beside `name`; with `cores`, it may use
+    /// the first so many only.
     ///
     /// Call it on the main thread: the system ends the process when the thread that started it is gone.
-    pub(crate) fn start(mut command: Command, name: &Path, core: Option<usize>) -> io::Result<Self> {
+    pub(crate) fn start(mut command: Command, name: &Path, cores: Option<usize>) -> io::Result<Self> {
         let log = name.with_extension("log");
         let out = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
-        let cores = core.map(only);
+        let cores = cores.map(first);
         // SAFETY: between fork and exec there are two system calls, and nothing is allocated.
         unsafe {
             command.pre_exec(move || {
@@ -94,10 +95,20 @@ pub(crate) fn resident(processes: &[Process]) -> u64 {
     family(processes).into_iter().map(procfs::resident).sum()
 }
 
-fn only(core: usize) -> CpuSet {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    cores
+/// Lets the threads of this process run on the first so many cores only, or on every core again.
+pub(crate) fn confine_self(cores: Option<usize>) -> io::Result<()> {
+    let cores = first(cores.unwrap_or(CpuSet::MAX_CPU));
+    for thread in procfs::threads(std::process::id()) {
+        let thread = i32::try_from(thread).ok().and_then(Pid::from_raw);
+        sched_setaffinity(thread, &cores)?;
+    }
+    Ok(())
+}
+
+fn first(cores: usize) -> CpuSet {
+    let mut set = CpuSet::new();
+    (0..cores).for_each(|core| set.set(core));
+    set
 }
 
 fn family(processes: &[Process]) -> Vec<u32> {

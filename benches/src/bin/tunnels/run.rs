@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use hbone_benches::report::{Case, Machine, Report, Section};
 
-use crate::cases::{Amount, IDLE_LIMIT, LIMIT, QUICK, Situation, WHOLE};
+use crate::cases::{self, Amount, IDLE_LIMIT, LIMIT, QUICK, Situation, WHOLE};
 use crate::chains::{Chain, Kind, Plan};
+use crate::cores::{self, Share};
 use crate::options::Options;
 use crate::server;
 
@@ -22,7 +23,7 @@ pub(crate) async fn run(options: &Options) -> io::Result<(Report, Vec<String>)> 
     let mut sections: Vec<Section> = Vec::new();
     for (section, situation) in Situation::ALL {
         let id = situation.id();
-        if options.only.as_ref().is_some_and(|only| !id.contains(only.as_str())) {
+        if !asked(options, &id) {
             continue;
         }
         eprintln!("{id} …");
@@ -34,6 +35,15 @@ pub(crate) async fn run(options: &Options) -> io::Result<(Report, Vec<String>)> 
         };
         place(&mut sections, section, case);
     }
+    run.standing.clear();
+    if run.kinds.contains(&Kind::Hbone) {
+        for share in Share::ALL.into_iter().filter(|share| asked(options, share.id())) {
+            eprintln!("{} …", share.id());
+            let case =
+                in_time(cores::measure(share, &run.amount, run.server)).await.map_err(named(Kind::Hbone))?;
+            place(&mut sections, "cores", case);
+        }
+    }
     if sections.is_empty() {
         return Err(io::Error::other("no case has a name that contains what was asked for"));
     }
@@ -41,7 +51,10 @@ pub(crate) async fn run(options: &Options) -> io::Result<(Report, Vec<String>)> 
         "client and server in one process, tokio multi-thread; writes of 64 KiB, reads of 256 KiB".to_owned(),
         format!("{} rounds in turns; bulk of {} MiB a run", amount.rounds, amount.octets >> 20),
     ];
-    let contenders = run.kinds.iter().map(|kind| kind.info()).collect();
+    let mut contenders: Vec<_> = run.kinds.iter().map(|kind| kind.info()).collect();
+    let has = |id: &str| sections.iter().any(|section| section.id == id);
+    contenders.extend(has("idle").then(cases::limit));
+    contenders.extend(has("cores").then(cores::one));
     Ok((Report { machine: Machine::here(settings), contenders, sections }, run.failed))
 }
 
@@ -58,6 +71,10 @@ fn available(options: &Options) -> io::Result<Vec<Kind>> {
         }
     }
     Ok(kinds)
+}
+
+fn asked(options: &Options, id: &str) -> bool {
+    options.only.as_ref().is_none_or(|only| id.contains(only.as_str()))
 }
 
 fn place(sections: &mut Vec<Section>, id: &str, case: Case) {
@@ -82,6 +99,11 @@ fn words(section: &str) -> (&'static str, &'static str) {
         "idle" => {
             ("Memory", "Resident memory of all the tunnel's processes, beyond that of the fresh chain.")
         }
+        "cores" => (
+            "One core and two",
+            "Eight bulk uploads. Where only the nodes are confined, client and server have the other core to themselves, \
+             which two cores then have to share: less than twice as fast is to be expected of the best.",
+        ),
         _ => ("", ""),
     }
 }
@@ -132,7 +154,7 @@ impl Run {
     }
 
     fn plan(&self) -> Plan {
-        Plan { server: self.server, core: None }
+        Plan { server: self.server, cores: None }
     }
 }
 

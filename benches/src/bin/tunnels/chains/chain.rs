@@ -16,8 +16,8 @@ use crate::process::{self, Process};
 pub(crate) struct Plan {
     /// Where it leads.
     pub(crate) server: SocketAddr,
-    /// The only core that its processes may use; all of them when left out.
-    pub(crate) core: Option<usize>,
+    /// How many cores its processes may use, the first ones; all of them when left out.
+    pub(crate) cores: Option<usize>,
 }
 
 /// A running chain; its processes and its folder are gone when it is dropped.
@@ -55,7 +55,7 @@ impl Chain {
     /// Starts one more of its processes, in its folder.
     pub(crate) fn start(&mut self, mut command: Command, name: &str) -> io::Result<()> {
         command.current_dir(self.folder());
-        let process = Process::start(command, &self.folder().join(name), self.plan.core)?;
+        let process = Process::start(command, &self.folder().join(name), self.plan.cores)?;
         self.processes.push(process);
         Ok(())
     }
