@@ -42,8 +42,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let plan = asked.plan();
-    let mut report =
-        Report { machine: machine(plan), contenders: contenders(&chapters), sections: Vec::new() };
+    let mut report = Report {
+        title: "hbone beside stock h2".into(),
+        machine: machine(plan),
+        contenders: contenders(&chapters),
+        sections: Vec::new(),
+    };
     print!("{}", report::head(&report));
     let mut failures = Vec::new();
     for chapter in chapters {

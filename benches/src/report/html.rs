@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::model::{Case, Measure, Report, Section, Verdict};
+use super::model::{Case, ITSELF, Measure, Report, Section, Verdict};
 use super::plot::plot;
 use super::words::{factor, is_ceiling, is_good, ratio, verdict};
 
@@ -15,7 +15,7 @@ const COLOURS: usize = 8;
 pub fn page(report: &Report) -> String {
     let mut out = String::from("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n");
-    out.push_str("<title>hbone beside stock h2</title>\n");
+    let _ = writeln!(out, "<title>{}</title>", escape(&report.title));
     let _ = writeln!(out, "<style>\n{STYLE}</style>\n</head>\n<body>");
     head(&mut out, report);
     tiles(&mut out, report);
@@ -60,12 +60,12 @@ fn class(report: &Report, contender: &str) -> String {
 }
 
 fn head(out: &mut String, report: &Report) {
-    out.push_str("<header>\n<h1>hbone beside stock h2</h1>\n");
+    let _ = writeln!(out, "<header>\n<h1>{}</h1>", escape(&report.title));
     let machine = &report.machine;
     let rest = format!("{}, {} cores, {}", machine.processor, machine.cores, machine.system);
     let _ = writeln!(
         out,
-        "<p>In turns within one process, on {}. A dot is one round, the dark mark is the median; ratios are the \
+        "<p>In turns within one run, on {}. A dot is one round, the dark mark is the median; ratios are the \
          medians of each round’s own ratio of ours to theirs. Figures differ from machine to machine, ratios less.</p>",
         escape(&rest)
     );
@@ -112,7 +112,7 @@ fn tiles(out: &mut String, report: &Report) {
 fn telling(section: &Section) -> Option<(&Case, &Measure, &str, f64)> {
     let measures = || section.cases.iter().flat_map(|case| case.measures.iter().map(move |m| (case, m)));
     let with_bar = measures().find_map(|(case, measure)| {
-        let bar = measure.bars.first()?;
+        let bar = measure.bars.iter().find(|bar| bar.against != ITSELF)?;
         Some((case, measure, &*bar.against, measure.ratio_of(bar)?))
     });
     with_bar.or_else(|| {

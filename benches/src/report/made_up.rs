@@ -53,6 +53,7 @@ pub(super) fn report() -> Report {
         CONTENDERS.map(|(name, settings)| ContenderInfo { name: name.into(), settings: settings.into() });
     let lists = measure("time", "ns per list", Less, &[310.0, 1264.0], &[]);
     Report {
+        title: "hbone beside <others>".into(),
         machine: Machine {
             processor: "a processor <of no maker>".into(),
             cores: 2,

@@ -1,4 +1,4 @@
-//! The report of a run of `versus`: what was measured, and how it is shown.
+//! The report of a run of `versus` or `tunnels`: what was measured, and how it is shown.
 //!
 //! `model` is the data, which the cases fill in and nobody else changes. `words` says figures and ratios; `text`, `json`
 //! and `html` (with `plot`) show a report to a terminal, a program and a person. Measures nothing.

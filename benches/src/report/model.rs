@@ -1,4 +1,4 @@
-//! The figures of one run of `versus`, by case, contender and round. The cases fill it in; `text`, `json` and `html`
+//! The figures of one run of a benchmark, by case, contender and round. The cases fill it in; `text`, `json` and `html`
 //! show it. Knows nothing of what the figures mean.
 
 use std::fs;
@@ -10,6 +10,8 @@ use crate::measure::Spread;
 /// A whole run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// What is beside what.
+    pub title: String,
     /// Where it ran.
     pub machine: Machine,
     /// Who took part.

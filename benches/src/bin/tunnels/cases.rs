@@ -4,7 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use hbone_benches::report::{Better, Case, ContenderInfo, Limit, Measure};
+use hbone_benches::report::{Better, Case, ITSELF, Limit, Measure};
 
 use crate::chains::{Chain, Kind};
 use crate::client::{self, Load, MESSAGE, Way};
@@ -38,19 +38,34 @@ pub(crate) enum Situation {
 }
 
 impl Situation {
-    /// All of them, with the section that each belongs to.
-    pub(crate) const ALL: [(&'static str, Self); 10] = [
-        ("bulk", Self::Bulk { connections: 1, way: Way::Up }),
-        ("bulk", Self::Bulk { connections: 8, way: Way::Up }),
-        ("bulk", Self::Bulk { connections: 1, way: Way::Down }),
-        ("churn", Self::Churn { lanes: 1 }),
-        ("churn", Self::Churn { lanes: 16 }),
-        ("trip", Self::Trip { octets: 1 }),
-        ("trip", Self::Trip { octets: MESSAGE }),
-        ("trip", Self::Beside { connections: 1 }),
-        ("trip", Self::Beside { connections: 8 }),
-        ("idle", Self::Idle { count: 5000 }),
+    /// All of them, those of one section together.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Bulk { connections: 1, way: Way::Up },
+        Self::Bulk { connections: 8, way: Way::Up },
+        Self::Bulk { connections: 1, way: Way::Down },
+        Self::Churn { lanes: 1 },
+        Self::Churn { lanes: 16 },
+        Self::Trip { octets: 1 },
+        Self::Trip { octets: MESSAGE },
+        Self::Beside { connections: 1 },
+        Self::Beside { connections: 8 },
+        Self::Idle { count: 5000 },
     ];
+
+    /// The section that it belongs to.
+    pub(crate) const fn section(self) -> &'static str {
+        match self {
+            Self::Bulk { .. } => "bulk",
+            Self::Churn { .. } => "churn",
+            Self::Trip { .. } | Self::Beside { .. } => "trip",
+            Self::Idle { .. } => "idle",
+        }
+    }
+
+    /// Whether it needs a chain that has done nothing before, and no other beside it.
+    pub(crate) const fn starts_its_own(self) -> bool {
+        matches!(self, Self::Idle { .. })
+    }
 
     /// The name by which it is asked for.
     pub(crate) fn id(self) -> String {
@@ -116,7 +131,7 @@ impl Situation {
             }
             Self::Idle { .. } => {
                 let mut memory = Measure::new("memory of a tunnel", "KiB", Less);
-                memory.demand(LIMIT, AtMost(1.0));
+                memory.demand(ITSELF, AtMost(IDLE_LIMIT));
                 vec![memory]
             }
         }
@@ -206,15 +221,8 @@ fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("one {what}") } else { format!("{count} {what}s") }
 }
 
-/// Takes part in the case of idle tunnels with the figure that is demanded of ours.
-pub(crate) const LIMIT: &str = "limit";
 /// KiB of an idle tunnel, both ends together.
-pub(crate) const IDLE_LIMIT: f64 = 6.0;
-
-/// The limit among those who take part.
-pub(crate) fn limit() -> ContenderInfo {
-    ContenderInfo { name: LIMIT.into(), settings: "what an idle tunnel may hold at most, as a figure".into() }
-}
+const IDLE_LIMIT: f64 = 6.0;
 
 /// After which a chain has given back what it holds only while it works.
 const SETTLE: Duration = Duration::from_millis(1500);
@@ -234,7 +242,7 @@ mod tests {
 
     #[test]
     fn every_situation_has_a_name_of_its_own() {
-        let mut ids: Vec<_> = Situation::ALL.iter().map(|(_, it)| it.id()).collect();
+        let mut ids: Vec<_> = Situation::ALL.iter().map(|it| it.id()).collect();
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), Situation::ALL.len());

@@ -9,7 +9,7 @@ use hbone_benches::report::{Better, Case, ContenderInfo, Limit, Measure};
 use crate::cases::{Amount, bulk};
 use crate::chains::{Kind, Plan};
 use crate::client::Way;
-use crate::process::confine_self;
+use crate::process;
 
 /// Who is confined to the cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,7 @@ impl Share {
 pub(crate) async fn measure(share: Share, amount: &Amount, server: SocketAddr) -> io::Result<Case> {
     let two = Kind::Hbone.start(Plan { server, cores: Some(2) }).await?;
     let one = Kind::Hbone.start(Plan { server, cores: Some(1) }).await?;
+    let own = process::cores()?;
     let mut speed = Measure::new("throughput", "MiB/s", Better::More);
     let mut cpu = Measure::new("CPU of the tunnel", "s/GiB", Better::Less);
     if share == Share::All {
@@ -52,10 +53,10 @@ pub(crate) async fn measure(share: Share, amount: &Amount, server: SocketAddr) -
     for _ in 0..amount.rounds {
         for (name, cores, chain) in [(Kind::Hbone.name(), 2, &two), (ONE, 1, &one)] {
             if share == Share::All {
-                confine_self(Some(cores))?;
+                process::confine_self(&process::first(cores))?;
             }
             let figures = bulk(chain, Way::Up, 8, amount.octets).await;
-            confine_self(None)?;
+            process::confine_self(&own)?;
             for (measure, figure) in [&mut speed, &mut cpu].into_iter().zip(figures?) {
                 measure.push(name, figure.unwrap_or(f64::NAN));
             }

@@ -13,10 +13,11 @@ mod procfs;
 mod run;
 mod server;
 
+use std::fs;
 use std::io;
 use std::process::ExitCode;
 
-use hbone_benches::report::Report;
+use hbone_benches::report::{self, Report};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -47,7 +48,7 @@ fn code(ended: io::Result<()>) -> ExitCode {
     }
 }
 
-/// Measures and shows. The chains are started here, on the main thread, and are gone when this is left.
+/// Measures and tells. The chains are started here, on the main thread, and are gone when this is left.
 fn measure(options: &Options) -> io::Result<()> {
     raise_descriptors()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -56,7 +57,7 @@ fn measure(options: &Options) -> io::Result<()> {
             outcome = run::run(options) => outcome?,
             () = told_to_end() => return Err(io::Error::from(io::ErrorKind::Interrupted)),
         };
-        show(&report);
+        write(options, &report)?;
         if failed.is_empty() { Ok(()) } else { Err(io::Error::other(failed.join("\n"))) }
     })
 }
@@ -79,22 +80,13 @@ async fn told_to_end() {
     .await;
 }
 
-fn show(report: &Report) {
-    for case in report.sections.iter().flat_map(|section| &section.cases) {
-        println!("{}: {}", case.id, case.title);
-        for measure in &case.measures {
-            println!("  {}, {}", measure.name, measure.unit);
-            for entry in &measure.entries {
-                let spread = entry.spread();
-                let ratio = measure.ratio(entry).unwrap_or(f64::NAN);
-                println!(
-                    "    {:<10} {:>9.1} ({:.1}..{:.1})  {ratio:.2}",
-                    entry.contender, spread.median, spread.least, spread.most
-                );
-            }
-            for bar in &measure.bars {
-                println!("    {} {}: {:?}", bar.against, bar.ratio, measure.verdict(bar));
-            }
+/// Writes the files that were asked for.
+fn write(options: &Options, report: &Report) -> io::Result<()> {
+    let files = [(&options.json, report::json as fn(&Report) -> String), (&options.html, report::page)];
+    for (path, form) in files {
+        if let Some(path) = path {
+            fs::write(path, form(report)).map_err(|error| io::Error::other(format!("{path}: {error}")))?;
         }
     }
+    Ok(())
 }

@@ -4,9 +4,9 @@ use crate::chains::Kind;
 
 pub(crate) const USAGE: &str = "usage: tunnels [--quick] [--only PART] [--beside NAMES] [--json FILE] [--html FILE]
   --quick         fewer rounds, fewer octets
-  --only PART     only cases whose name contains it: bulk/1, bulk/8, down/1, churn/1, churn/16, trip/idle/1,
+  --only PART     the case of this name, or all whose names contain it: bulk/1, bulk/8, down/1, churn/1, churn/16, trip/idle/1,
                   trip/idle/64, trip/beside/1, trip/beside/8, idle/5000, cores/all, cores/nodes
-  --beside NAMES  only these beside hbone, divided by commas: direct, relays, OpenSSH, Envoy, wstunnel, rathole
+  --beside NAMES  only these beside hbone, divided by commas: direct, relays, openssh, envoy
   --json FILE     write every figure
   --html FILE     write a page with plots
 Programs that are not installed are named and left out; with HBONE_REQUIRE_PEERS=1 that is an error.";
@@ -52,7 +52,7 @@ impl Options {
 fn beside(names: &str) -> Result<Vec<Kind>, String> {
     let mut kinds = vec![Kind::Hbone];
     for name in names.split(',') {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(name));
+        let kind = Kind::ALL.into_iter().find(|kind| kind.word() == name);
         kinds.push(kind.ok_or_else(|| format!("nobody is called {name:?}"))?);
     }
     kinds.dedup();

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::procfs;
 
@@ -95,17 +95,22 @@ pub(crate) fn resident(processes: &[Process]) -> u64 {
     family(processes).into_iter().map(procfs::resident).sum()
 }
 
-/// Lets the threads of this process run on the first so many cores only, or on every core again.
-pub(crate) fn confine_self(cores: Option<usize>) -> io::Result<()> {
-    let cores = first(cores.unwrap_or(CpuSet::MAX_CPU));
+/// The cores that this thread may use.
+pub(crate) fn cores() -> io::Result<CpuSet> {
+    Ok(sched_getaffinity(None)?)
+}
+
+/// Lets the threads of this process run on these cores only.
+pub(crate) fn confine_self(cores: &CpuSet) -> io::Result<()> {
     for thread in procfs::threads(std::process::id()) {
         let thread = i32::try_from(thread).ok().and_then(Pid::from_raw);
-        sched_setaffinity(thread, &cores)?;
+        sched_setaffinity(thread, cores)?;
     }
     Ok(())
 }
 
-fn first(cores: usize) -> CpuSet {
+/// The first so many cores.
+pub(crate) fn first(cores: usize) -> CpuSet {
     let mut set = CpuSet::new();
     (0..cores).for_each(|core| set.set(core));
     set

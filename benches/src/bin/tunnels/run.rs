@@ -4,58 +4,86 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hbone_benches::report::{Case, Machine, Report, Section};
+use hbone_benches::report::{self, Case, Entry, Machine, Report, Section};
 
-use crate::cases::{self, Amount, IDLE_LIMIT, LIMIT, QUICK, Situation, WHOLE};
+use crate::cases::{Amount, QUICK, Situation, WHOLE};
 use crate::chains::{Chain, Kind, Plan};
 use crate::cores::{self, Share};
 use crate::options::Options;
 use crate::server;
 
-/// Measures everything that was asked for; gives back what went wrong in single runs too.
+/// Measures everything that was asked for and prints as it goes; gives back what went wrong in single runs too.
 ///
 /// # Errors
 /// Nothing that was asked for can be measured, or a chain that must take part cannot.
 pub(crate) async fn run(options: &Options) -> io::Result<(Report, Vec<String>)> {
     let amount = if options.quick { QUICK } else { WHOLE };
     let kinds = available(options)?;
+    let jobs = jobs(options)?;
+    let mut report = empty(&kinds, &jobs, amount);
+    print!("{}", report::head(&report));
     let mut run = Run { amount, kinds, server: server::start()?, standing: Vec::new(), failed: Vec::new() };
-    let mut sections: Vec<Section> = Vec::new();
-    for (section, situation) in Situation::ALL {
-        let id = situation.id();
-        if !asked(options, &id) {
-            continue;
-        }
-        eprintln!("{id} …");
-        let case = if let Situation::Idle { .. } = situation {
+    for job in jobs {
+        if !matches!(job, Job::All(situation) if !situation.starts_its_own()) {
             run.standing.clear();
-            run.fresh(situation).await
-        } else {
-            run.in_turns(situation).await?
+        }
+        eprintln!("{} …", job.id());
+        let case = match job {
+            Job::All(situation) if situation.starts_its_own() => run.fresh(situation).await,
+            Job::All(situation) => run.in_turns(situation).await?,
+            Job::Ours(share) => run.ours(share).await?,
         };
-        place(&mut sections, section, case);
+        place(&mut report.sections, job.section(), case);
     }
-    run.standing.clear();
-    if run.kinds.contains(&Kind::Hbone) {
-        for share in Share::ALL.into_iter().filter(|share| asked(options, share.id())) {
-            eprintln!("{} …", share.id());
-            let case =
-                in_time(cores::measure(share, &run.amount, run.server)).await.map_err(named(Kind::Hbone))?;
-            place(&mut sections, "cores", case);
+    print!("{}", report::bars(&report));
+    Ok((report, run.failed))
+}
+
+/// A case to measure.
+#[derive(Debug, Clone, Copy)]
+enum Job {
+    /// In all chains.
+    All(Situation),
+    /// In two of our own.
+    Ours(Share),
+}
+
+impl Job {
+    fn id(self) -> String {
+        match self {
+            Self::All(situation) => situation.id(),
+            Self::Ours(share) => share.id().to_owned(),
         }
     }
-    if sections.is_empty() {
-        return Err(io::Error::other("no case has a name that contains what was asked for"));
+
+    const fn section(self) -> &'static str {
+        match self {
+            Self::All(situation) => situation.section(),
+            Self::Ours(_) => "cores",
+        }
     }
+}
+
+/// Those that were asked for: the one of that name, or else all that have it in their names.
+fn jobs(options: &Options) -> io::Result<Vec<Job>> {
+    let all = Situation::ALL.map(Job::All).into_iter().chain(Share::ALL.map(Job::Ours));
+    let all: Vec<_> = all.collect();
+    let Some(part) = &options.only else { return Ok(all) };
+    let exact = all.iter().any(|job| job.id() == *part);
+    let asked = |job: &Job| if exact { job.id() == *part } else { job.id().contains(part.as_str()) };
+    let chosen: Vec<_> = all.into_iter().filter(asked).collect();
+    if chosen.is_empty() { Err(io::Error::other(format!("no case is called {part:?}"))) } else { Ok(chosen) }
+}
+
+fn empty(kinds: &[Kind], jobs: &[Job], amount: Amount) -> Report {
+    let mut contenders: Vec<_> = kinds.iter().map(|kind| kind.info()).collect();
+    contenders.extend(jobs.iter().any(|job| matches!(job, Job::Ours(_))).then(cores::one));
     let settings = vec![
-        "client and server in one process, tokio multi-thread; writes of 64 KiB, reads of 256 KiB".to_owned(),
-        format!("{} rounds in turns; bulk of {} MiB a run", amount.rounds, amount.octets >> 20),
+        format!("{} rounds, the chains in turns; bulk of {} MiB a run", amount.rounds, amount.octets >> 20),
+        "client and server in one process of their own; writes of 64 KiB, reads of 256 KiB".to_owned(),
     ];
-    let mut contenders: Vec<_> = run.kinds.iter().map(|kind| kind.info()).collect();
-    let has = |id: &str| sections.iter().any(|section| section.id == id);
-    contenders.extend(has("idle").then(cases::limit));
-    contenders.extend(has("cores").then(cores::one));
-    Ok((Report { machine: Machine::here(settings), contenders, sections }, run.failed))
+    let title = "hbone beside other tunnels".into();
+    Report { title, machine: Machine::here(settings), contenders, sections: Vec::new() }
 }
 
 /// Names those that are not installed and leaves them out.
@@ -73,15 +101,15 @@ fn available(options: &Options) -> io::Result<Vec<Kind>> {
     Ok(kinds)
 }
 
-fn asked(options: &Options, id: &str) -> bool {
-    options.only.as_ref().is_none_or(|only| id.contains(only.as_str()))
-}
-
+/// Prints a case and puts it where it belongs.
 fn place(sections: &mut Vec<Section>, id: &str, case: Case) {
     if sections.last().is_none_or(|section| section.id != id) {
         let (title, note) = words(id);
-        sections.push(Section { id: id.into(), title: title.into(), note: note.into(), cases: Vec::new() });
+        let section = Section { id: id.into(), title: title.into(), note: note.into(), cases: Vec::new() };
+        print!("{}", report::heading(&section));
+        sections.push(section);
     }
+    print!("{}", report::case(&case));
     if let Some(section) = sections.last_mut() {
         section.cases.push(case);
     }
@@ -127,19 +155,21 @@ impl Run {
                 self.standing.push((kind, kind.start(self.plan()).await.map_err(named(kind))?));
             }
         }
-        let mut case = situation.case();
-        for _ in 0..self.amount.rounds {
-            for (kind, chain) in &self.standing {
+        let mut case = self.case(situation);
+        for round in 0..self.amount.rounds {
+            for nth in 0..self.standing.len() {
+                // Each round begins with another.
+                let (kind, chain) = &self.standing[(round + nth) % self.standing.len()];
                 let figures = in_time(situation.run(chain, &self.amount)).await;
                 note(&mut case, *kind, figures, &mut self.failed);
             }
         }
-        Ok(case)
+        Ok(measured(case))
     }
 
     /// One chain after the other, each started for this alone.
     async fn fresh(&mut self, situation: Situation) -> Case {
-        let mut case = situation.case();
+        let mut case = self.case(situation);
         for _ in 0..self.amount.fresh_rounds {
             for kind in self.kinds.clone() {
                 let figures = match kind.start(self.plan()).await {
@@ -148,7 +178,21 @@ impl Run {
                 };
                 note(&mut case, kind, figures, &mut self.failed);
             }
-            case.measures[0].push(LIMIT, IDLE_LIMIT);
+        }
+        measured(case)
+    }
+
+    /// Two chains of our own.
+    async fn ours(&self, share: Share) -> io::Result<Case> {
+        in_time(cores::measure(share, &self.amount, self.server)).await.map_err(named(Kind::Hbone))
+    }
+
+    /// A case with all that take part and no figures: ours is the first, whoever begins.
+    fn case(&self, situation: Situation) -> Case {
+        let mut case = situation.case();
+        for measure in &mut case.measures {
+            let nobody = |kind: &Kind| Entry { contender: kind.name().into(), values: Vec::new() };
+            measure.entries = self.kinds.iter().map(nobody).collect();
         }
         case
     }
@@ -156,6 +200,14 @@ impl Run {
     fn plan(&self) -> Plan {
         Plan { server: self.server, cores: None }
     }
+}
+
+/// Without those that have no figure.
+fn measured(mut case: Case) -> Case {
+    for measure in &mut case.measures {
+        measure.entries.retain(|entry| !entry.values.is_empty());
+    }
+    case
 }
 
 /// Adds the figures of one run to the case.

@@ -30,10 +30,21 @@ impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Hbone => "hbone",
-            Self::Direct => "direct",
+            Self::Direct => "TCP alone",
             Self::Relays => "relays",
             Self::OpenSsh => "OpenSSH",
             Self::Envoy => "Envoy",
+        }
+    }
+
+    /// The name on the command line.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Hbone => "hbone",
+            Self::Direct => "direct",
+            Self::Relays => "relays",
+            Self::OpenSsh => "openssh",
+            Self::Envoy => "envoy",
         }
     }
 
