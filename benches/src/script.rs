@@ -21,6 +21,8 @@ pub const MESSAGE: usize = 64;
 pub const REQUEST: usize = 1024;
 /// Streams that [`Work::Open`] keeps open before they are ended.
 const OPEN: usize = 100;
+/// How often a message is due beside bulk.
+const PACE: Duration = Duration::from_millis(1);
 /// A run that takes that long beyond its time has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,7 +35,8 @@ pub enum Work {
     Down(usize),
     /// Opens, sends 64 octets, receives 64, closes, so many at a time.
     Churn(usize),
-    /// Sends 64 octets on one stream and awaits 64, beside so many others that send pieces of 64 KiB.
+    /// Sends 64 octets on one stream and awaits 64, beside so many others that send pieces of 64 KiB: every
+    /// millisecond. Beside none as soon as the answer is there.
     RoundTrip(usize),
     /// Opens and awaits the answer, one after the other; 100 stay open at a time.
     Open,
@@ -246,16 +249,28 @@ async fn round_trips<C: Client>(client: &C, size: usize, beside: usize, span: &S
     // Bulk fills the path first.
     tokio::time::sleep_until((until - span.time * 9 / 10).into()).await;
     let mut samples = Vec::new();
-    while Instant::now() < until {
-        let sent = Instant::now();
+    let mut due = Instant::now();
+    while due.max(Instant::now()) < until {
+        let from = if beside == 0 { Instant::now() } else { waited(due).await };
         exchange(&mut stream, payload.piece()).await;
-        samples.push(sent.elapsed().as_nanos() as u64);
+        samples.push(from.elapsed().as_nanos() as u64);
+        due += if beside == 0 { Duration::ZERO } else { PACE };
     }
     let octets = sum(uploads).await;
     let taken = running.reading();
     stream.send_last(Bytes::new()).await;
     drain(&mut stream).await;
     Outcome { octets, done: samples.len() as u64, samples, taken }
+}
+
+/// Waits until a message is due; from when its time counts. One whose predecessor took too long counts from when it was
+/// due: else a stall would be one sample and the quiet before it a thousand. The timer's own lateness does not count.
+async fn waited(due: Instant) -> Instant {
+    if due <= Instant::now() {
+        return due;
+    }
+    tokio::time::sleep_until(due.into()).await;
+    Instant::now()
 }
 
 async fn exchange<S: Stream>(stream: &mut S, message: Bytes) {

@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use hbone_benches::headers::hpack;
 use hbone_benches::held::memory;
@@ -41,7 +40,7 @@ fn main() -> ExitCode {
         eprintln!("versus: no case has such a name; {USAGE}");
         return ExitCode::from(2);
     }
-    let plan = asked.plan();
+    let plan = if asked.quick { Plan::QUICK } else { Plan::FULL };
     let mut report = Report {
         title: "hbone beside stock h2".into(),
         machine: machine(plan),
@@ -89,15 +88,6 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
 }
 
 impl Asked {
-    /// How long and how often.
-    fn plan(&self) -> Plan {
-        if self.quick {
-            Plan { rounds: 3, time: Duration::from_millis(200) }
-        } else {
-            Plan { rounds: 5, time: Duration::from_millis(500) }
-        }
-    }
-
     /// Whether the cases of a section are run that is not made of chapters.
     fn wants(&self, section: &str) -> bool {
         self.only.as_ref().is_none_or(|name| name.split('/').next() == Some(section))

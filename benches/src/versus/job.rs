@@ -1,5 +1,7 @@
 //! One case: the situation, who takes part, and which figures are made of an outcome.
 
+use std::time::Duration;
+
 use crate::contender::{Contender, Count, Situation};
 use crate::measure::percentile;
 use crate::report::Better;
@@ -20,8 +22,8 @@ pub struct Job {
     pub contenders: Vec<Contender>,
     /// Whether a quick run has time for it.
     pub quick: bool,
-    /// How often as long as others it runs.
-    pub longer: u32,
+    /// A time that a run needs to tell anything, or that is enough for it.
+    pub time: Option<Duration>,
 }
 
 /// One figure of one run.

@@ -16,6 +16,18 @@ pub struct Plan {
     pub time: Duration,
 }
 
+impl Plan {
+    /// For figures to quote.
+    pub const FULL: Self = Self { rounds: 5, time: Duration::from_millis(500) };
+    /// For a look.
+    pub const QUICK: Self = Self { rounds: 3, time: Duration::from_millis(200) };
+
+    /// The time of a run in that case.
+    pub fn of(self, job: &Job) -> Duration {
+        job.time.unwrap_or(self.time)
+    }
+}
+
 /// A run that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -39,8 +51,7 @@ pub fn run(job: &Job, plan: Plan) -> (Case, Vec<Failure>) {
             if failures.iter().any(|failure| failure.contender == contender.name) {
                 continue;
             }
-            let time = plan.time * job.longer;
-            match attempt(|| contender.run(job.at, time, job.count)) {
+            match attempt(|| contender.run(job.at, plan.of(job), job.count)) {
                 Ok(outcome) => row.push((who, job.figures(&outcome))),
                 Err(why) => {
                     failures.push(Failure { case: job.id.clone(), contender: contender.name, why });
