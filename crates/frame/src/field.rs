@@ -1,11 +1,13 @@
-//! A list of fields (header or trailer section) in one allocation.
+//! A list of fields (header or trailer section) in one arena.
 //!
 //! Every name and value lies in one arena behind an 8-octet entry head, so that a list costs one allocation
-//! however many fields it has. Lists are short and read in order: look-ups are linear. The size is counted
+//! however many fields it has, and a short one none (`arena`). Lists are short and read in order: look-ups are linear. The size is counted
 //! as RFC 7541 4.1 counts it (name + value + 32 octets a field). Validity of names and values is not
 //! judged here: that is the engine's task (RFC 9113 8.2.1).
 
 use std::fmt;
+
+use crate::arena::Arena;
 
 /// Octets that RFC 7541 4.1 charges for a field beyond its name and value.
 pub const FIELD_OVERHEAD: usize = 32;
@@ -40,9 +42,9 @@ impl fmt::Debug for Field<'_> {
 }
 
 /// An ordered list of fields in one arena.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Fields {
-    arena: Vec<u8>,
+    arena: Arena,
     count: u32,
     size: usize,
 }
@@ -50,12 +52,12 @@ pub struct Fields {
 impl Fields {
     /// An empty list; allocates nothing.
     pub const fn new() -> Self {
-        Self { arena: Vec::new(), count: 0, size: 0 }
+        Self { arena: Arena::new(), count: 0, size: 0 }
     }
 
     /// An empty list with room for names and values of `octets` in `fields` fields.
     pub fn with_capacity(fields: usize, octets: usize) -> Self {
-        Self { arena: Vec::with_capacity(fields * ENTRY_HEAD + octets), ..Self::new() }
+        Self { arena: Arena::with_capacity(fields * ENTRY_HEAD + octets), ..Self::new() }
     }
 
     /// Appends a field.
@@ -73,14 +75,22 @@ impl Fields {
 
     /// Appends a copy of `field`.
     pub fn append(&mut self, field: Field<'_>) {
-        write_entry(field, &mut self.arena);
+        let (name, value) = (field.name.len(), field.value.len());
+        match self.arena.extend_in_place(ENTRY_HEAD + name + value) {
+            Some(room) => {
+                room[..ENTRY_HEAD].copy_from_slice(&entry_head(name, value, field.sensitive));
+                room[ENTRY_HEAD..ENTRY_HEAD + name].copy_from_slice(field.name);
+                room[ENTRY_HEAD + name..].copy_from_slice(field.value);
+            }
+            None => write_entry(field, self.arena.heap()),
+        }
         self.count += 1;
         self.size += field.size();
     }
 
     /// Appends a field that lies in another arena already, head and all: one copy.
     pub(crate) fn append_entry(&mut self, entry: &[u8]) {
-        self.arena.extend_from_slice(entry);
+        self.arena.heap().extend_from_slice(entry);
         self.count += 1;
         self.size += entry_size(entry);
     }
@@ -88,35 +98,37 @@ impl Fields {
     /// Starts a field in place: leaves room for its head and returns where it starts. The name and then the
     /// value are to be appended to the arena; [`commit`](Self::commit) or [`abandon`](Self::abandon) ends it.
     pub(crate) fn begin(&mut self) -> usize {
-        let start = self.arena.len();
-        self.arena.extend_from_slice(&[0; ENTRY_HEAD]);
+        let arena = self.arena.heap();
+        let start = arena.len();
+        arena.extend_from_slice(&[0; ENTRY_HEAD]);
         start
     }
 
     /// Where a started field is written.
-    pub(crate) const fn arena(&mut self) -> &mut Vec<u8> {
-        &mut self.arena
+    pub(crate) fn arena(&mut self) -> &mut Vec<u8> {
+        self.arena.heap()
     }
 
     /// Writes the head of the field started at `start` and returns the whole entry, not yet counted.
     pub(crate) fn seal(&mut self, start: usize, name_len: usize, sensitive: bool) -> &[u8] {
-        let value_len = self.arena.len().saturating_sub(start + ENTRY_HEAD + name_len);
-        if let Some(head) = self.arena.get_mut(start..start + ENTRY_HEAD) {
+        let arena = self.arena.heap();
+        let value_len = arena.len().saturating_sub(start + ENTRY_HEAD + name_len);
+        if let Some(head) = arena.get_mut(start..start + ENTRY_HEAD) {
             head.copy_from_slice(&entry_head(name_len, value_len, sensitive));
         }
-        self.arena.get(start..).unwrap_or_default()
+        arena.get(start..).unwrap_or_default()
     }
 
     /// Makes the field started at `start` part of the list; returns its entry.
     pub(crate) fn commit(&mut self, start: usize, name_len: usize, sensitive: bool) -> &[u8] {
         self.count += 1;
-        self.size += self.arena.len() - start - ENTRY_HEAD + FIELD_OVERHEAD;
+        self.size += self.arena.heap().len() - start - ENTRY_HEAD + FIELD_OVERHEAD;
         self.seal(start, name_len, sensitive)
     }
 
     /// Takes back the field started at `start`.
     pub(crate) fn abandon(&mut self, start: usize) {
-        self.arena.truncate(start);
+        self.arena.heap().truncate(start);
     }
 
     /// How many fields there are.
@@ -127,6 +139,11 @@ impl Fields {
     /// Whether there is no field.
     pub const fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Whether the list lies in place, with no allocation: as the heads of tunnels do.
+    pub const fn is_short(&self) -> bool {
+        self.arena.is_in_place()
     }
 
     /// The size of the list by RFC 7541 4.1, the unit of SETTINGS_MAX_HEADER_LIST_SIZE.
@@ -141,14 +158,30 @@ impl Fields {
         self.size = 0;
     }
 
+    /// Takes the list out. Of a short one the memory stays here: a list that is decoded into again and again costs
+    /// an allocation only where what is taken is long.
+    #[must_use = "the list is gone from here"]
+    pub fn take(&mut self) -> Self {
+        let Self { count, size, .. } = *self;
+        (self.count, self.size) = (0, 0);
+        Self { arena: self.arena.take(), count, size }
+    }
+
     /// The fields in order.
+    #[inline]
     pub fn iter(&self) -> Iter<'_> {
-        Iter { rest: &self.arena }
+        Iter { rest: self.arena.octets() }
     }
 
     /// The value of the first field of that exact (lower-case) name.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
         self.iter().find(|field| field.name == name).map(|field| field.value)
+    }
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -173,7 +206,7 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
 
 impl PartialEq for Fields {
     fn eq(&self, other: &Self) -> bool {
-        self.arena == other.arena
+        self.arena.octets() == other.arena.octets()
     }
 }
 
@@ -263,6 +296,33 @@ mod tests {
         let mut fields = Fields::new();
         fields.push_sensitive(b"authorization", b"secret");
         assert_eq!(format!("{fields:?}"), "[authorization: <sensitive>]");
+    }
+
+    #[test]
+    fn a_list_of_any_length_is_taken_whole_and_leaves_an_empty_one() {
+        for count in 0..20 {
+            let list: Fields = (0..count).map(|n| (format!("name-{n}"), "value".repeat(n))).collect();
+            let mut decoded = Fields::with_capacity(100, 100);
+            for field in &list {
+                decoded.append(field);
+            }
+            let taken = decoded.take();
+            assert_eq!((&taken, taken.len(), taken.size()), (&list, list.len(), list.size()));
+            assert_eq!(taken.iter().count(), count);
+            assert_eq!((decoded.len(), decoded.size(), decoded.iter().count()), (0, 0, 0));
+            decoded.append(Field { name: b"a", value: b"b", sensitive: false });
+            assert_eq!(decoded, [("a", "b")].into_iter().collect());
+        }
+    }
+
+    #[test]
+    fn a_list_grows_out_of_its_place_without_a_change() {
+        let mut fields = Fields::new();
+        for n in 0..200_usize {
+            fields.push(&[b'a'; 200][..n], &[b'b'; 200][..n / 2]);
+            assert_eq!(fields.iter().last().map(|field| field.name.len()), Some(n));
+            assert_eq!(fields.iter().map(|field| field.size()).sum::<usize>(), fields.size());
+        }
     }
 
     #[test]
