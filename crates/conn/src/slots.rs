@@ -2,11 +2,13 @@
 //!
 //! Used by the engine for its streams, and by the driver beside it under the same numbers. The lowest vacant number
 //! is taken first, so that what is left after a crowd gathers in few chunks; a chunk that nobody uses is freed, but
-//! for the first and one in reserve, which go with `rest`. So the memory follows the number of slots in use, and a
+//! for the first and a few in reserve, which go with `rest`. So the memory follows the number of slots in use, and a
 //! slot more never costs more than a chunk. Knows nothing of what it holds.
 
 /// Slots in a chunk.
 const CHUNK: usize = 16;
+/// Rows in reserve: a crowd that comes and goes again and again finds its memory.
+const RESERVE: usize = 8;
 
 type Row<T> = Box<[Option<T>; CHUNK]>;
 
@@ -24,14 +26,14 @@ pub(crate) struct Slots<T> {
     room: Vec<u64>,
     /// No word of `room` below this one has a bit.
     first: usize,
-    /// An empty row for the next chunk.
-    reserve: Option<Row<T>>,
+    /// Empty rows for the next chunks.
+    reserve: Vec<Row<T>>,
     len: usize,
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), room: Vec::new(), first: 0, reserve: None, len: 0 }
+        Self { chunks: Vec::new(), room: Vec::new(), first: 0, reserve: Vec::new(), len: 0 }
     }
 }
 
@@ -66,7 +68,7 @@ impl<T> Slots<T> {
             self.room[at / 64] &= !(1 << (at % 64));
         }
         let reserve = &mut self.reserve;
-        let row = chunk.row.get_or_insert_with(|| reserve.take().unwrap_or_else(empty_row));
+        let row = chunk.row.get_or_insert_with(|| reserve.pop().unwrap_or_else(empty_row));
         row[place].insert(value)
     }
 
@@ -99,7 +101,10 @@ impl<T> Slots<T> {
         chunk.taken &= !(1 << place);
         // The first chunk stays until the next rest: what comes and goes finds everything in place.
         if chunk.taken == 0 && at > 0 {
-            self.reserve = chunk.row.take();
+            let row = chunk.row.take();
+            if self.reserve.len() < RESERVE {
+                self.reserve.extend(row);
+            }
             if at + 1 == self.chunks.len() {
                 self.cut();
             }
@@ -117,7 +122,7 @@ impl<T> Slots<T> {
 
     /// Gives up the reserve, and the first chunk where it is empty.
     pub(crate) fn rest(&mut self) {
-        self.reserve = None;
+        self.reserve = Vec::new();
         if let Some(first) = self.chunks.first_mut()
             && first.taken == 0
         {
@@ -227,6 +232,6 @@ mod tests {
             slots.remove(index * 10_000 + 5);
         }
         slots.rest();
-        assert!(slots.chunks.capacity() == 0 && slots.reserve.is_none());
+        assert!(slots.chunks.capacity() == 0 && slots.reserve.is_empty());
     }
 }

@@ -45,7 +45,7 @@ impl Model {
         let mut state = self.state.lock().unwrap();
         bring(&mut state);
         let State { parking, queued, due, ended } = &mut *state;
-        let waker = parking.call(*due, *ended, || *queued > 0);
+        let waker = parking.call(|| *due, *ended, || *queued > 0);
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

@@ -32,6 +32,12 @@ impl Parking {
         Self { park: Park::Running, waker: None, armed: None }
     }
 
+    /// The driver will look at the engine again by itself.
+    #[inline]
+    pub(super) const fn is_running(&self) -> bool {
+        matches!(self.park, Park::Running)
+    }
+
     /// The driver looks around.
     pub(super) const fn runs(&mut self) {
         self.park = Park::Running;
@@ -53,22 +59,24 @@ impl Parking {
         self.park = Park::Blocked;
     }
 
-    /// There may be something for the driver: a deadline, something urgent, or something to send. Returns its
-    /// waker if it has to be woken for that; once, until it rests again.
+    /// There may be something for the driver: a deadline, something urgent, or something to send; asked only as far
+    /// as the answer matters. Returns its waker if it has to be woken for that; once, until it rests again.
+    #[inline]
     pub(super) fn call(
         &mut self,
-        due: Option<Instant>,
+        due: impl FnOnce() -> Option<Instant>,
         urgent: bool,
         sends: impl FnOnce() -> bool,
     ) -> Option<Waker> {
-        let sooner = match (due, self.armed) {
+        let armed = self.armed;
+        let sooner = || match (due(), armed) {
             (Some(due), Some(armed)) => due < armed,
             (due, _) => due.is_some(),
         };
         let needed = match self.park {
             Park::Running => false,
-            Park::Idle => sooner || urgent || sends(),
-            Park::Blocked => sooner || urgent,
+            Park::Idle => urgent || sends() || sooner(),
+            Park::Blocked => urgent || sooner(),
         };
         if !needed {
             return None;

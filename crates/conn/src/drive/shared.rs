@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
 use super::park::Parking;
@@ -25,13 +25,20 @@ const MOST_WAITING: usize = 512 * 1024;
 
 /// The state that all owners of a connection share.
 pub(super) struct Shared {
-    state: Mutex<State>,
+    guarded: Mutex<Guarded>,
     peer: Arc<Peer>,
     /// Told when `established` or `closed` changes.
     pub(super) changed: Notify,
 }
 
 /// What the lock guards.
+struct Guarded {
+    state: State,
+    /// Of the visit that is going on. Few visits have any.
+    effects: Effects,
+}
+
+/// The engine and its owners.
 pub(super) struct State {
     pub(super) conn: Connection,
     /// By `StreamKey::index`: the streams that have owners.
@@ -120,29 +127,50 @@ const _: () = assert!(size_of::<Option<Slot>>() <= 48);
 pub(super) struct Effects {
     driver: Option<Waker>,
     wakers: Vec<Waker>,
+    /// A waker that was replaced: dropping one may run foreign code.
+    retired: Option<Waker>,
+    /// What most operations have nothing of.
+    rare: Option<Box<Rare>>,
+    /// Whether there is any.
+    any: bool,
+}
+
+/// Effects that few operations have.
+#[derive(Default)]
+struct Rare {
     pongs: Vec<(oneshot::Sender<Duration>, Duration)>,
     /// No PONG comes for them any more: dropping them wakes who waits.
     unanswered: Vec<(u64, oneshot::Sender<Duration>)>,
-    /// Wakers that were replaced: dropping one may run foreign code.
-    retired: [Option<Waker>; 3],
+    /// `established` or `closed` has changed.
     changed: bool,
 }
 
 impl Effects {
     /// Wakes `waker` after unlocking.
+    #[inline]
     pub(super) fn wake(&mut self, waker: Option<Waker>) {
-        self.wakers.extend(waker);
+        if let Some(waker) = waker {
+            self.wakers.push(waker);
+            self.any = true;
+        }
     }
 
     /// Drops `waker` after unlocking.
     pub(super) fn retire(&mut self, waker: Option<Waker>) {
-        if waker.is_none() {
-            return;
+        match (waker, &self.retired) {
+            (None, _) => {}
+            (waker, None) => {
+                self.retired = waker;
+                self.any = true;
+            }
+            // Woken in vain, which is harmless, and dropped by that.
+            (waker, Some(_)) => self.wake(waker),
         }
-        match self.retired.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = waker,
-            None => self.wake(waker),
-        }
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.any = true;
+        self.rare.get_or_insert_default()
     }
 
     /// Puts the task of `cx` into `place`.
@@ -155,28 +183,37 @@ impl Effects {
     /// Gives back the lists' memory.
     pub(super) fn rest(&mut self) {
         self.wakers.shrink_to_fit();
-        self.pongs.shrink_to_fit();
-        self.unanswered.shrink_to_fit();
     }
 
     /// Carries everything out; the lists keep their memory for the next time.
+    #[inline]
     pub(super) fn run(&mut self, shared: &Shared) {
-        for waker in self.wakers.drain(..) {
-            waker.wake();
+        self.any = false;
+        if !self.wakers.is_empty() {
+            for waker in self.wakers.drain(..) {
+                waker.wake();
+            }
         }
         if let Some(driver) = self.driver.take() {
             driver.wake();
         }
-        for (sender, rtt) in self.pongs.drain(..) {
+        self.retired = None;
+        if let Some(rare) = self.rare.take() {
+            rare.run(shared);
+        }
+    }
+}
+
+impl Rare {
+    #[cold]
+    fn run(self, shared: &Shared) {
+        for (sender, rtt) in self.pongs {
             // One who no longer waits for the answer is no error.
             let _ = sender.send(rtt);
         }
-        self.unanswered.clear();
-        if std::mem::take(&mut self.changed) {
+        drop(self.unanswered);
+        if self.changed {
             shared.changed.notify_waiters();
-        }
-        for retired in &mut self.retired {
-            *retired = None;
         }
     }
 }
@@ -200,15 +237,30 @@ impl Shared {
             established: false,
             closed: None,
         };
-        Self { state: Mutex::new(state), peer: Arc::new(peer), changed: Notify::new() }
+        let guarded = Guarded { state, effects: Effects::default() };
+        Self { guarded: Mutex::new(guarded), peer: Arc::new(peer), changed: Notify::new() }
     }
 
     /// Runs `operation` under the lock, then what it and the engine ask for without the lock.
     pub(super) fn with<R>(&self, operation: impl FnOnce(&mut State, &mut Effects) -> R) -> R {
-        let mut effects = Effects::default();
-        let result = self.with_effects(&mut effects, operation);
-        effects.run(self);
+        let mut guarded = self.guarded.lock();
+        let Guarded { state, effects } = &mut *guarded;
+        let result = operation(state, effects);
+        // Most visits cause no event, or find the driver awake.
+        if state.conn.has_events() || !state.driver.parking.is_running() {
+            state.settle(effects);
+        }
+        if effects.any {
+            self.run_unlocked(guarded);
+        }
         result
+    }
+
+    #[inline(never)]
+    fn run_unlocked(&self, mut guarded: MutexGuard<'_, Guarded>) {
+        let mut effects = std::mem::take(&mut guarded.effects);
+        drop(guarded);
+        effects.run(self);
     }
 
     /// As [`Shared::with`], with lists that are used again, and run by the caller.
@@ -217,8 +269,8 @@ impl Shared {
         effects: &mut Effects,
         operation: impl FnOnce(&mut State, &mut Effects) -> R,
     ) -> R {
-        let mut state = self.state.lock();
-        let result = operation(&mut state, effects);
+        let state = &mut self.guarded.lock().state;
+        let result = operation(state, effects);
         state.settle(effects);
         result
     }
@@ -230,17 +282,17 @@ impl Shared {
 
     /// After it went to rest the driver found its wire full.
     pub(super) fn driver_blocks(&self) {
-        self.state.lock().driver.parking.blocks();
+        self.guarded.lock().state.driver.parking.blocks();
     }
 
     /// After a silence: gives back the memory that is kept to be used again.
     pub(super) fn rest(&self) {
-        self.state.lock().rest();
+        self.guarded.lock().state.rest();
     }
 
     /// A look at the state that changes nothing.
     pub(super) fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
-        look(&self.state.lock())
+        look(&self.guarded.lock().state)
     }
 }
 
@@ -254,8 +306,9 @@ impl State {
         let DriverState { parking, flushing, .. } = driver;
         let sends = || conn.wants_transmit() || !flushing.is_empty();
         let urgent = self.closed.is_some() || conn.has_notes();
-        if let Some(waker) = parking.call(conn.poll_timeout(), urgent, sends) {
+        if let Some(waker) = parking.call(|| conn.poll_timeout(), urgent, sends) {
             effects.driver = Some(waker);
+            effects.any = true;
         }
     }
 
@@ -281,11 +334,11 @@ impl State {
             Event::Pong { id, rtt } => {
                 // The answer to a later one serves for those that the peer has passed over.
                 let answered = self.pings.extract_if(.., |(ping, _)| *ping <= id);
-                effects.pongs.extend(answered.map(|(_, sender)| (sender, rtt)));
+                effects.rare().pongs.extend(answered.map(|(_, sender)| (sender, rtt)));
             }
             Event::Established => {
                 self.established = true;
-                effects.changed = true;
+                effects.rare().changed = true;
                 self.call_next_opener(effects);
             }
             Event::Goaway { code, debug } => {
@@ -299,13 +352,13 @@ impl State {
 
     /// Forgets the PINGs for whose answer nobody waits any longer.
     pub(super) fn forget_pings(&mut self, effects: &mut Effects) {
-        effects.unanswered.extend(self.pings.extract_if(.., |(_, waiting)| waiting.is_closed()));
+        effects.rare().unanswered.extend(self.pings.extract_if(.., |(_, waiting)| waiting.is_closed()));
     }
 
     /// The connection has ended: nobody waits any longer.
     fn close(&mut self, error: ConnectionError, effects: &mut Effects) {
         self.closed = Some(error);
-        effects.changed = true;
+        effects.rare().changed = true;
         for slot in self.slots.iter_mut() {
             effects.wake(slot.reader.take());
             effects.wake(slot.writer.take());
@@ -314,7 +367,7 @@ impl State {
             effects.wake(opener.waker.take());
         }
         effects.wake(self.acceptor.take());
-        effects.unanswered.append(&mut self.pings);
+        effects.rare().unanswered.append(&mut self.pings);
     }
 
     /// Wakes the first of those who wait in `open`.

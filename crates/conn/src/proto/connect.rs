@@ -1,12 +1,13 @@
-//! Typed heads of requests and responses, and the rules that decide whether one is malformed.
+//! Typed heads of requests and responses.
 //!
-//! A head is one list of fields, pseudo-fields first, in one allocation. What the peer sends is judged by
-//! RFC 9113 8.2, 8.3 and 8.5 and RFC 8441 before the application sees it; what the application sends is
-//! judged by the same rules and refused as a `Misuse`. Knows nothing of streams and frames.
+//! A head is one list of fields, pseudo-fields first. What the peer sends is judged (`judge`) before the
+//! application sees it; what the application sends is judged by the same rules and refused as a `Misuse`. Knows
+//! nothing of streams and frames.
 
-use hbone_frame::{Field, Fields};
+use hbone_frame::Fields;
 
 use super::error::Violation;
+use super::judge::{RequestNature, ResponseNature, judge_request, judge_response};
 
 /// The head of a request: pseudo-fields and fields (RFC 9113 8.3.1, CONNECT: 8.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +47,21 @@ impl Request {
         request
     }
 
-    /// A head from fields, judged by the rules of the module.
+    /// A head from fields, judged by RFC 9113 8.2, 8.3, 8.5 and RFC 8441.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
     pub fn from_fields(fields: Fields) -> Result<Self, Violation> {
-        judge_request(&fields)?;
-        Ok(Self { fields })
+        Ok(Self::received(fields, None)?.0)
+    }
+
+    /// As `from_fields`, with what the judgement found; `known`: what it has found of the same list before.
+    pub(super) fn received(
+        fields: Fields,
+        known: Option<RequestNature>,
+    ) -> Result<(Self, RequestNature), Violation> {
+        let nature = known.map_or_else(|| judge_request(&fields), Ok)?;
+        Ok((Self { fields }, nature))
     }
 
     /// Appends a field; the name in lower case.
@@ -106,10 +118,6 @@ impl Request {
         self.fields
     }
 
-    pub(super) fn judge(&self) -> Result<(), Violation> {
-        judge_request(&self.fields)
-    }
-
     /// `content-length`; `Err` when it is not one number (RFC 9113 8.1.1).
     pub(super) fn content_length(&self) -> Result<Option<u64>, Violation> {
         content_length(&self.fields)
@@ -126,10 +134,21 @@ impl Response {
         Self { fields }
     }
 
-    /// A head from fields, judged by the rules of the module.
+    /// A head from fields, judged by RFC 9113 8.2 and 8.3.2.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
     pub fn from_fields(fields: Fields) -> Result<Self, Violation> {
-        judge_response(&fields)?;
-        Ok(Self { fields })
+        Ok(Self::received(fields, None)?.0)
+    }
+
+    /// As `from_fields`, with what the judgement found; `known`: what it has found of the same list before.
+    pub(super) fn received(
+        fields: Fields,
+        known: Option<ResponseNature>,
+    ) -> Result<(Self, ResponseNature), Violation> {
+        let nature = known.map_or_else(|| judge_response(&fields), Ok)?;
+        Ok((Self { fields }, nature))
     }
 
     /// Appends a field; the name in lower case.
@@ -162,177 +181,13 @@ impl Response {
         self.fields
     }
 
-    pub(super) fn judge(&self) -> Result<(), Violation> {
+    pub(super) fn judge(&self) -> Result<ResponseNature, Violation> {
         judge_response(&self.fields)
     }
 
     pub(super) fn content_length(&self) -> Result<Option<u64>, Violation> {
         content_length(&self.fields)
     }
-}
-
-/// Whether a trailer section is well-formed: fields only (RFC 9113 8.1).
-pub(super) fn judge_trailers(fields: &Fields) -> Result<(), Violation> {
-    for field in fields {
-        if field.name.starts_with(b":") {
-            return Err(Violation::PseudoInTrailers);
-        }
-        judge_field(field)?;
-    }
-    Ok(())
-}
-
-/// The pseudo-fields of a request, each at most once and before every field.
-#[derive(Default)]
-struct Pseudo<'a> {
-    method: Option<&'a [u8]>,
-    scheme: Option<&'a [u8]>,
-    authority: Option<&'a [u8]>,
-    path: Option<&'a [u8]>,
-    protocol: Option<&'a [u8]>,
-}
-
-fn judge_request(fields: &Fields) -> Result<(), Violation> {
-    let mut pseudo = Pseudo::default();
-    let mut host = None;
-    let mut past_pseudo = false;
-    for field in fields {
-        if !field.name.starts_with(b":") {
-            past_pseudo = true;
-            judge_field(field)?;
-            if field.name == b"host" && host.replace(field.value).is_some_and(|other| other != field.value) {
-                return Err(Violation::Authority);
-            }
-            continue;
-        }
-        let slot = match field.name {
-            b":method" => &mut pseudo.method,
-            b":scheme" => &mut pseudo.scheme,
-            b":authority" => &mut pseudo.authority,
-            b":path" => &mut pseudo.path,
-            b":protocol" => &mut pseudo.protocol,
-            _ => return Err(Violation::PseudoField),
-        };
-        // RFC 9113 8.3: pseudo-fields precede all fields, and none is repeated.
-        if past_pseudo || slot.replace(field.value).is_some() {
-            return Err(Violation::PseudoField);
-        }
-        judge_value(field.value)?;
-    }
-    judge_pseudo(&pseudo)?;
-    judge_authority(pseudo.authority, host, pseudo.scheme)
-}
-
-fn judge_pseudo(pseudo: &Pseudo<'_>) -> Result<(), Violation> {
-    let method = pseudo.method.ok_or(Violation::PseudoField)?;
-    if method.is_empty() || !method.iter().all(|&octet| is_token(octet)) {
-        return Err(Violation::PseudoValue);
-    }
-    if method == b"CONNECT" && pseudo.protocol.is_none() {
-        // RFC 9113 8.5: :scheme and :path MUST be omitted, :authority names the target.
-        if pseudo.scheme.is_some() || pseudo.path.is_some() || pseudo.authority.is_none_or(<[u8]>::is_empty) {
-            return Err(Violation::PseudoField);
-        }
-        return Ok(());
-    }
-    // RFC 8441 4: :protocol goes with CONNECT only, and then with :scheme, :path and :authority.
-    if let Some(protocol) = pseudo.protocol {
-        if method != b"CONNECT" || pseudo.authority.is_none() {
-            return Err(Violation::PseudoField);
-        }
-        if protocol.is_empty() || !protocol.iter().all(|&octet| is_token(octet) || octet == b'/') {
-            return Err(Violation::PseudoValue);
-        }
-    }
-    let scheme = pseudo.scheme.ok_or(Violation::PseudoField)?;
-    let path = pseudo.path.ok_or(Violation::PseudoField)?;
-    let scheme_octet = |octet: &u8| octet.is_ascii_alphanumeric() || b"+-.".contains(octet);
-    if !scheme.first().is_some_and(u8::is_ascii_alphabetic) || !scheme.iter().all(scheme_octet) {
-        return Err(Violation::PseudoValue);
-    }
-    let rooted = path.starts_with(b"/") || (path == b"*" && method == b"OPTIONS");
-    if !rooted || path.iter().any(|&octet| octet <= b' ' || octet == 0x7f) {
-        return Err(Violation::PseudoValue);
-    }
-    Ok(())
-}
-
-fn judge_authority(
-    authority: Option<&[u8]>,
-    host: Option<&[u8]>,
-    scheme: Option<&[u8]>,
-) -> Result<(), Violation> {
-    let Some(authority) = authority else { return Ok(()) };
-    // RFC 9113 8.3.1: no user information; host, if it is there, must not contradict.
-    let forbidden = |&octet: &u8| octet <= b' ' || octet >= 0x7f || b"@/?#\\\"<>".contains(&octet);
-    if authority.iter().any(forbidden) {
-        return Err(Violation::Authority);
-    }
-    let named = without_default_port(authority, scheme);
-    if host.is_some_and(|host| !without_default_port(host, scheme).eq_ignore_ascii_case(named)) {
-        return Err(Violation::Authority);
-    }
-    Ok(())
-}
-
-/// RFC 9113 8.3.1, RFC 3986 6.2.3: an empty port and the port that the scheme implies name the same entity as no
-/// port. Without a scheme, as in CONNECT, no port is implied.
-fn without_default_port<'a>(authority: &'a [u8], scheme: Option<&[u8]>) -> &'a [u8] {
-    let port: &[u8] = match scheme {
-        Some(b"http") => b":80",
-        Some(b"https") => b":443",
-        Some(_) | None => return authority,
-    };
-    authority.strip_suffix(port).or_else(|| authority.strip_suffix(b":")).unwrap_or(authority)
-}
-
-fn judge_response(fields: &Fields) -> Result<(), Violation> {
-    let mut status = None;
-    let mut past_pseudo = false;
-    for field in fields {
-        if !field.name.starts_with(b":") {
-            past_pseudo = true;
-            judge_field(field)?;
-            continue;
-        }
-        if field.name != b":status" || past_pseudo || status.replace(field.value).is_some() {
-            return Err(Violation::PseudoField);
-        }
-    }
-    // RFC 9113 8.3.2: a response carries one :status of three digits.
-    match status.ok_or(Violation::PseudoField)? {
-        [b'1'..=b'9', tens, ones] if tens.is_ascii_digit() && ones.is_ascii_digit() => Ok(()),
-        _ => Err(Violation::PseudoValue),
-    }
-}
-
-/// A field that is no pseudo-field: RFC 9113 8.2.1 and 8.2.2.
-fn judge_field(field: Field<'_>) -> Result<(), Violation> {
-    // 8.2.1: a token of RFC 9110 5.1, which has no 0x00-0x20, no 0x7f-0xff and no colon; no upper case.
-    let allowed = |&octet: &u8| is_token(octet) && !octet.is_ascii_uppercase();
-    if field.name.is_empty() || !field.name.iter().all(allowed) {
-        return Err(Violation::FieldOctets);
-    }
-    judge_value(field.value)?;
-    match field.name {
-        b"connection" | b"proxy-connection" | b"keep-alive" | b"transfer-encoding" | b"upgrade" => {
-            Err(Violation::ConnectionField)
-        }
-        b"te" if field.value != b"trailers" => Err(Violation::ConnectionField),
-        _ => Ok(()),
-    }
-}
-
-/// RFC 9113 8.2.1 and RFC 9110 5.5: no control but tab, so neither NUL nor LF nor CR; no space or tab at either end.
-fn judge_value(value: &[u8]) -> Result<(), Violation> {
-    let blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
-    if value.iter().any(|octet| matches!(octet, 0x00..=0x08 | 0x0a..=0x1f | 0x7f)) {
-        return Err(Violation::FieldOctets);
-    }
-    if blank(value.first()) || blank(value.last()) {
-        return Err(Violation::FieldOctets);
-    }
-    Ok(())
 }
 
 fn content_length(fields: &Fields) -> Result<Option<u64>, Violation> {
@@ -355,13 +210,9 @@ fn content_length(fields: &Fields) -> Result<Option<u64>, Violation> {
     Ok(found)
 }
 
-/// RFC 9110 5.6.2.
-fn is_token(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::judge::judge_trailers;
     use super::*;
 
     fn request(pairs: &[(&str, &str)]) -> Result<Request, Violation> {
@@ -391,7 +242,7 @@ mod tests {
     #[test]
     fn rfc8441_4_protocol_goes_with_connect_and_needs_scheme_and_path() {
         let head = Request::extended_connect("websocket", "https", "a.example", "/chat");
-        assert_eq!(head.judge(), Ok(()));
+        assert!(judge_request(head.fields()).is_ok_and(|nature| nature.has_protocol && !nature.is_connect()));
         assert!(!head.is_connect());
         assert_eq!(with(&[(":protocol", "websocket")]), Err(Violation::PseudoField));
         let bare = request(&[(":method", "CONNECT"), (":authority", "a:1"), (":protocol", "websocket")]);

@@ -65,7 +65,7 @@ impl Connection {
     fn digest(&mut self, now: Instant, heads: usize) {
         self.state.paused = false;
         while self.state.is_open() {
-            if self.state.heads_untaken >= heads {
+            if self.state.events.heads() >= heads {
                 self.state.paused = true;
                 return;
             }
@@ -256,20 +256,22 @@ impl Connection {
             return Err(OpenError::Memory);
         }
         let head = request.as_ref().ok_or(OpenError::Invalid(Misuse::Head(Violation::PseudoField)))?;
-        head.judge().map_err(|violation| OpenError::Invalid(Misuse::Head(violation)))?;
-        if state.side == Side::Server && head.method() != b"CONNECT" {
+        let nature = state
+            .asked
+            .judge(head.fields())
+            .map_err(|violation| OpenError::Invalid(Misuse::Head(violation)))?;
+        if state.side == Side::Server && !nature.connects {
             return Err(OpenError::Invalid(Misuse::NotConnect));
         }
-        if head.protocol().is_some() && !state.peer.connect_protocol {
+        if nature.has_protocol && !state.peer.connect_protocol {
             return Err(OpenError::Invalid(Misuse::ProtocolNotEnabled));
         }
-        let (is_connect, is_head) = (head.is_connect(), head.method() == b"HEAD");
         let fields = request.take().map(Request::into_fields).unwrap_or_default();
         state.next_id = id.next();
         state.stats.streams_opened += 1;
         let stream = state.add_stream(id);
-        stream.is_connect = is_connect;
-        stream.is_head = is_head;
+        stream.is_connect = nature.is_connect();
+        stream.is_head = nature.is_head;
         stream.send.state = if end { SendState::Finishing } else { SendState::Open };
         let key = stream.key;
         state.heads.push_back(HeadOut { key, fields, end });
@@ -284,14 +286,11 @@ impl Connection {
     /// The stream's failure; `Finished` if it was answered already or the response cannot be sent.
     pub fn respond(&mut self, key: StreamKey, response: Response, end: bool) -> Result<(), StreamError> {
         let state = &mut self.state;
-        match state.streams.get_mut(key) {
-            // RFC 9113 8.6: there is no 101 here.
-            Some(stream)
-                if stream.send.state == SendState::Head
-                    && response.judge().is_ok()
-                    && response.status() != 101 =>
-            {
-                if !response.is_informational() {
+        // RFC 9113 8.6: there is no 101 here.
+        let nature = response.judge().ok().filter(|nature| nature.status != 101);
+        match (state.streams.get_mut(key), nature) {
+            (Some(stream), Some(nature)) if stream.send.state == SendState::Head => {
+                if !nature.is_informational() {
                     stream.send.state = if end { SendState::Finishing } else { SendState::Open };
                     stream.answered = true;
                 } else if end {
@@ -302,7 +301,7 @@ impl Connection {
                 state.heads.push_back(HeadOut { key, fields: response.into_fields(), end });
                 Ok(())
             }
-            Some(_) | None => Err(state.failure(key)),
+            (Some(_) | None, _) => Err(state.failure(key)),
         }
     }
 
@@ -536,16 +535,26 @@ impl Connection {
     }
 
     /// What the application may want to know, in order.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        if self.state.paused && self.state.events.is_empty() {
+        if self.state.events.is_empty() {
+            if !self.state.paused {
+                self.state.told();
+                return None;
+            }
             self.digest(self.state.heard(), HEADS_PAUSE);
         }
-        let event = self.state.events.pop_front();
-        match &event {
-            Some(event) => self.state.heads_untaken -= event.head_size(),
-            None => self.state.told(),
+        let event = self.state.events.pop();
+        if event.is_none() {
+            self.state.told();
         }
         event
+    }
+
+    /// Whether [`Connection::poll_event`] has something.
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        self.state.paused || !self.state.events.is_empty()
     }
 
     /// From now on [`Connection::poll_note`] tells what happens. Without this, notes cost nothing.
@@ -565,7 +574,10 @@ impl Connection {
 
     /// When to call `handle_timeout` at the latest; `None`: no need.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.state.timers.next(), self.state.deadlines.next()].into_iter().flatten().min()
+        match (self.state.timers.next(), self.state.deadlines.next()) {
+            (Some(timer), Some(deadline)) => Some(timer.min(deadline)),
+            (timer, deadline) => timer.or(deadline),
+        }
     }
 
     /// Why the connection has ended, once no frame is left to be sent: write what is in the flight, shut the

@@ -108,7 +108,7 @@ impl State {
         }
         self.openable();
         self.notes.note(Note::Closed(error.clone()));
-        self.events.push_back(Event::Closed(error));
+        self.events.rare(Event::Closed(error));
     }
 
     /// The transport is gone: nothing can be sent.

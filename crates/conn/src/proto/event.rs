@@ -56,23 +56,6 @@ pub enum Event {
     Closed(ConnectionError),
 }
 
-impl Event {
-    /// Octets of the header list that it carries, as RFC 7541 4.1 counts them.
-    pub(super) fn head_size(&self) -> usize {
-        match self {
-            Self::Incoming { request, .. } => request.fields().size(),
-            Self::Response { response, .. } => response.fields().size(),
-            Self::Established
-            | Self::Readable(_)
-            | Self::Writable(_)
-            | Self::Openable
-            | Self::Pong { .. }
-            | Self::Goaway { .. }
-            | Self::Closed(_) => 0,
-        }
-    }
-}
-
 /// What `read` found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {

@@ -7,6 +7,9 @@
 
 use hbone_frame::StreamId;
 
+/// Entries for which a list keeps room between silences, however few stand in it.
+const KEPT: usize = 128;
+
 /// Stands for the slot of a stream that has gone.
 const GONE: u32 = u32::MAX;
 
@@ -52,9 +55,14 @@ impl Ids {
         if self.entries.len() > 2 * self.live + 32 {
             self.entries.retain(|entry| entry.index != GONE);
         }
-        if self.entries.capacity() > 4 * self.entries.len() + 64 {
+        if self.entries.capacity() > 4 * self.entries.len() + KEPT {
             self.entries.shrink_to(self.entries.len() + 16);
         }
+    }
+
+    /// Gives back what is kept to be used again.
+    pub(super) fn rest(&mut self) {
+        self.entries.shrink_to_fit();
     }
 
     /// Streams that are known.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use hbone_frame::{DEFAULT_WINDOW, Side};
 
-use super::event::Event;
 use super::half::{Bounds, Place, RecvState};
 use super::memory::{Pressure, STEP};
 use super::state::State;
@@ -89,8 +88,7 @@ impl State {
         assert_eq!(self.stats.unread, unread, "octets unread in all");
         let queued: usize = self.streams.iter().map(|stream| stream.send.queue.len()).sum();
         assert_eq!(self.stats.queued, queued, "octets queued in all");
-        let heads: usize = self.events.iter().map(Event::head_size).sum();
-        assert_eq!(self.heads_untaken, heads, "octets of heads in events");
+        self.events.check();
         let stalled = |stream: &&Stream| stream.send.place == Place::Blocked && !stream.send.is_over();
         let stalled = self.streams.iter().filter(stalled).count();
         assert_eq!(self.stream_stalls.held() as usize, stalled, "streams that their windows hold up");

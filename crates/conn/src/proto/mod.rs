@@ -14,6 +14,7 @@ mod deadlines;
 mod ending;
 mod error;
 mod event;
+mod events;
 mod figures;
 mod flow;
 #[cfg(any(test, fuzzing))]
@@ -23,6 +24,7 @@ mod half;
 mod ids;
 #[cfg(any(test, fuzzing))]
 mod invariants;
+mod judge;
 mod keepalive;
 mod limits;
 mod memory;
@@ -31,6 +33,7 @@ mod prioritised;
 mod priority;
 mod queue;
 mod recv;
+mod repeats;
 mod schedule;
 mod send;
 mod settings;

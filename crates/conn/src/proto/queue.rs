@@ -11,6 +11,10 @@ use bytes::{Bytes, BytesMut};
 const SMALL: usize = 2048;
 /// The room of a tail chunk, at the least.
 const TAIL: usize = 4096;
+/// A lone message of at most that size shares memory with those of other streams.
+const LONE: usize = 1024;
+/// Octets of that memory at a time: what a lone message pins at the most.
+const SHARED: usize = 4096;
 
 enum Chunk {
     /// A slice, and the number of the input that it was cut from.
@@ -40,11 +44,13 @@ pub(super) struct Chunks {
     /// The place that was vacated last.
     vacant: u32,
     count: usize,
+    /// Room for lone messages. Once all of them are gone it is used again.
+    lone: BytesMut,
 }
 
 impl Default for Chunks {
     fn default() -> Self {
-        Self { links: Vec::new(), vacant: NONE, count: 0 }
+        Self { links: Vec::new(), vacant: NONE, count: 0, lone: BytesMut::new() }
     }
 }
 
@@ -53,6 +59,7 @@ impl Chunks {
     pub(super) fn rest(&mut self) {
         while self.links.pop_if(|link| link.chunk.is_none()).is_some() {}
         self.links.shrink_to_fit();
+        self.lone = BytesMut::new();
         self.vacant = NONE;
         for (number, link) in self.links.iter_mut().enumerate() {
             if link.chunk.is_none() {
@@ -94,6 +101,15 @@ impl Chunks {
             *self = Self::default();
         }
         next
+    }
+
+    /// A copy of a lone message, in memory that it shares with others.
+    fn lone(&mut self, data: &[u8]) -> BytesMut {
+        if self.lone.capacity() < data.len() {
+            self.lone.reserve(SHARED);
+        }
+        self.lone.extend_from_slice(data);
+        self.lone.split()
     }
 
     fn at(&mut self, number: u32) -> Option<(&mut Chunk, &mut u32)> {
@@ -172,7 +188,11 @@ impl ByteQueue {
             tail.extend_from_slice(data);
             return;
         }
-        // Exactly what a lone message needs; room to gather once pieces pile up.
+        if self.first == NONE && data.len() <= LONE {
+            let chunk = chunks.lone(data);
+            return self.push_chunk(chunks, Chunk::Gathering(chunk));
+        }
+        // Exactly what a large one needs; room to gather once pieces pile up.
         let room = if self.first == NONE || data.len() >= TAIL { data.len() } else { TAIL };
         let mut tail = BytesMut::with_capacity(room);
         tail.extend_from_slice(data);

@@ -12,16 +12,18 @@ use hbone_frame::{
 };
 
 use super::closed::Ending;
-use super::connect::{Request, Response, judge_trailers};
+use super::connect::{Request, Response};
 use super::error::{Flood, StreamError, Violation};
 use super::event::Event;
 use super::flow::{Exceeded, Overflow};
 use super::goaway::Raised;
 use super::half::{ANY_LENGTH, RecvState};
+use super::judge::{ResponseNature, judge_trailers};
 use super::keepalive::Purpose;
 use super::notes::{Direction, Note};
 use super::priority;
 use super::queue::Chunks;
+use super::repeats::Judged;
 use super::settings::{self, Change};
 use super::state::{Control, Fault, State};
 use super::streams::{Failure, Stream, StreamKey};
@@ -29,6 +31,7 @@ use super::timer::Timer;
 use super::urgency;
 
 /// Takes one frame.
+#[inline]
 pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(), Fault> {
     if !state.peer.known && !matches!(frame, Frame::Settings(_)) {
         // RFC 9113 3.4: the preface of both sides ends with SETTINGS, the first frame.
@@ -119,7 +122,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
         state.notes.octets(&mut stream.begun, id, Direction::Received);
     }
     if (ended || !empty) && std::mem::take(&mut stream.recv.wants_data) {
-        state.events.push_back(Event::Readable(key));
+        state.events.readable(key);
     }
     if ended {
         state.notes.note(Note::Finished { stream: id, direction: Direction::Received });
@@ -185,11 +188,11 @@ fn late_data(
 fn headers(state: &mut State, now: Instant, block: HeaderBlock) -> Result<(), Fault> {
     let id = block.stream;
     // RFC 9113 4.3: every block is decoded, for the sake of the table, whatever becomes of it.
-    let mut fields = Fields::with_capacity(8, (block.block.len() * 2).min(1024));
-    let verdict = state
-        .hpack_in
-        .decode(&block.block, &state.limits, &mut fields)
+    let head = state
+        .received
+        .decode(&mut state.hpack_in, &block.block, &state.limits)
         .map_err(|error| Fault::Connection(Violation::Compression(error)))?;
+    let verdict = head.1;
     let found = target(state, id);
     if let Target::Idle = found {
         // RFC 9113 5.1.1: only the peer's parity opens streams, and towards a client only by agreement.
@@ -205,8 +208,8 @@ fn headers(state: &mut State, now: Instant, block: HeaderBlock) -> Result<(), Fa
         return Err(Fault::Stream(id, Violation::SelfDependency));
     }
     match found {
-        Target::Idle => new_stream(state, now, id, fields, verdict, block.end_stream),
-        Target::Live(key) => more_headers(state, now, key, fields, verdict, block.end_stream),
+        Target::Idle => new_stream(state, now, id, head, block.end_stream),
+        Target::Live(key) => more_headers(state, now, key, head, block.end_stream),
         Target::Closed(Some(Ending::ByUs)) => {
             // A few octets may stand for a long list: what no honest peer has under way is counted.
             if verdict == Verdict::TooLarge || !state.closed.takes_head(id) {
@@ -227,8 +230,7 @@ fn new_stream(
     state: &mut State,
     now: Instant,
     id: StreamId,
-    fields: Fields,
-    verdict: Verdict,
+    (fields, verdict, judged): (Fields, Verdict, Judged),
     end: bool,
 ) -> Result<(), Fault> {
     let signal = state.prioritised.opened(id);
@@ -258,22 +260,25 @@ fn new_stream(
         return Ok(refused(state, id)?);
     }
     let blame = |violation| Fault::Stream(id, violation);
-    let request = Request::from_fields(fields).map_err(blame)?;
-    if state.side == Side::Client && request.method() != b"CONNECT" {
+    let (request, nature) = Request::received(fields, judged.request).map_err(blame)?;
+    state.received.judged(Judged { request: Some(nature), response: None });
+    if state.side == Side::Client && !nature.connects {
         return Err(blame(Violation::NotConnect));
     }
-    if request.protocol().is_some() && !state.config.enable_connect_protocol {
+    if nature.has_protocol && !state.config.enable_connect_protocol {
         return Err(blame(Violation::ProtocolNotEnabled));
     }
     // RFC 9113 8.5: on a tunnel content-length means nothing.
-    let expected = if request.is_connect() { None } else { request.content_length().map_err(blame)? };
+    let counts = nature.has_fields && !nature.is_connect();
+    let expected = if counts { request.content_length().map_err(blame)? } else { None };
     if end && expected.unwrap_or(0) != 0 {
         return Err(blame(Violation::ContentLength));
     }
-    let urgency = signal.unwrap_or_else(|| request.field("priority").map_or(urgency::USUAL, urgency::of));
+    let asked = || if nature.has_fields { request.field("priority") } else { None };
+    let urgency = signal.unwrap_or_else(|| asked().map_or(urgency::USUAL, urgency::of));
     let stream = state.add_stream(id);
-    stream.is_connect = request.is_connect();
-    stream.is_head = request.method() == b"HEAD";
+    stream.is_connect = nature.is_connect();
+    stream.is_head = nature.is_head;
     stream.send.urgency = urgency;
     stream.recv.expected = expected.unwrap_or(ANY_LENGTH);
     stream.recv.state = if end { RecvState::Finished } else { RecvState::Open };
@@ -281,7 +286,7 @@ fn new_stream(
     state.stats.streams_accepted += 1;
     state.notes.note(Note::Opened { stream: id, by: id.initiator() });
     note_head(state, id, None, end);
-    state.tell_head(Event::Incoming { key, request, end });
+    state.events.incoming(key, request, end);
     Ok(())
 }
 
@@ -319,8 +324,7 @@ fn more_headers(
     state: &mut State,
     now: Instant,
     key: StreamKey,
-    fields: Fields,
-    verdict: Verdict,
+    (fields, verdict, judged): (Fields, Verdict, Judged),
     end: bool,
 ) -> Result<(), Fault> {
     let blame = |violation| Fault::Stream(key.id(), violation);
@@ -332,8 +336,9 @@ fn more_headers(
             return Err(blame(Violation::HeaderListTooLarge));
         }
         RecvState::Head => {
-            let response = Response::from_fields(fields).map_err(blame)?;
-            return answer(state, now, key, response, end);
+            let (response, nature) = Response::received(fields, judged.response).map_err(blame)?;
+            state.received.judged(Judged { response: Some(nature), request: None });
+            return answer(state, now, key, (response, nature), end);
         }
         // RFC 9113 8.5: on a tunnel only DATA and stream management follow.
         RecvState::Open if stream.is_connect => return Err(blame(Violation::HeadersOnTunnel)),
@@ -352,7 +357,7 @@ fn more_headers(
     stream.recv.state = RecvState::Finished;
     stream.recv.wants_data = false;
     state.notes.note(Note::Finished { stream: key.id(), direction: Direction::Received });
-    state.events.push_back(Event::Readable(key));
+    state.events.readable(key);
     state.settle(key);
     Ok(())
 }
@@ -362,14 +367,14 @@ fn answer(
     state: &mut State,
     now: Instant,
     key: StreamKey,
-    response: Response,
+    (response, nature): (Response, ResponseNature),
     end: bool,
 ) -> Result<(), Fault> {
     let blame = |violation| Fault::Stream(key.id(), violation);
     let most = state.config.limits.informational;
     let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
-    let status = response.status();
-    if response.is_informational() {
+    let status = nature.status;
+    if nature.is_informational() {
         stream.recv.informational = stream.recv.informational.saturating_add(1);
         // RFC 9113 8.1, 8.6: no END_STREAM with it, and 101 does not exist here.
         if end || status == 101 || stream.recv.informational > most {
@@ -383,8 +388,10 @@ fn answer(
         ANY_LENGTH
     } else if stream.is_head || matches!(status, 204 | 304) {
         0
-    } else {
+    } else if nature.has_fields {
         response.content_length().map_err(blame)?.unwrap_or(ANY_LENGTH)
+    } else {
+        ANY_LENGTH
     };
     if end && !stream.recv.may_end() {
         return Err(blame(Violation::ContentLength));
@@ -395,9 +402,9 @@ fn answer(
     stream.recv.state = if end { RecvState::Finished } else { RecvState::Open };
     let woken = end && std::mem::take(&mut stream.recv.wants_data);
     note_head(state, key.id(), Some(status), end);
-    state.tell_head(Event::Response { key, response, end });
+    state.events.response(key, response, end);
     if woken {
-        state.events.push_back(Event::Readable(key));
+        state.events.readable(key);
     }
     if end {
         state.settle(key);
@@ -443,7 +450,7 @@ fn settings_of_peer(state: &mut State, now: Instant, settings: &Settings) -> Res
     if !state.peer.known {
         state.peer.known = true;
         state.timers.stop(Timer::Handshake);
-        state.events.push_back(Event::Established);
+        state.events.rare(Event::Established);
         state.openable();
     }
     Ok(state.reply(Control::SettingsAck)?)
@@ -503,7 +510,7 @@ fn ping(state: &mut State, now: Instant, ack: bool, payload: [u8; 8]) -> Result<
     let Some(answered) = state.pings.answered(payload, now) else { return state.glitch(now) };
     state.path.round_trip(answered.rtt);
     match answered.purpose {
-        Purpose::User => state.events.push_back(Event::Pong { id: answered.id, rtt: answered.rtt }),
+        Purpose::User => state.events.rare(Event::Pong { id: answered.id, rtt: answered.rtt }),
         Purpose::Sample => {
             if state.path.sample_ends(answered.rtt, now) {
                 let most = state.config.max_connection_window_size;
@@ -538,7 +545,7 @@ fn goaway(
         }
     }
     state.openable();
-    state.events.push_back(Event::Goaway { code, debug });
+    state.events.rare(Event::Goaway { code, debug });
     // A client ends once its own streams have. What the server has opened before may be under way: it is asked.
     if state.side == Side::Client && state.takes_streams() && code == ErrorCode::NO_ERROR {
         state.begin_drain(now);

@@ -9,7 +9,6 @@ use std::time::Instant;
 use hbone_frame::{DEFAULT_WINDOW, ErrorCode, Fields, PREFACE, StreamId, encode};
 
 use super::error::ConnectionError;
-use super::event::Event;
 use super::flow::Increment;
 use super::half::{Place, SendState};
 use super::keepalive::Purpose;
@@ -142,7 +141,7 @@ fn heads(state: &mut State, out: &mut Transmit) {
             state.notes.note(Note::Head { stream: key.id(), direction: Direction::Sent, status });
         }
         if told {
-            state.events.push_back(Event::Writable(key));
+            state.events.writable(key);
         }
         if end {
             after_end(state, key);
@@ -156,7 +155,7 @@ fn heads(state: &mut State, out: &mut Transmit) {
 fn head(state: &mut State, id: StreamId, fields: &Fields, end: bool, out: &mut Transmit) {
     let mut block = std::mem::take(&mut state.block);
     block.clear();
-    state.hpack_out.encode(fields, &mut block);
+    state.sent.encode(&mut state.hpack_out, fields, &mut block);
     state.stats.frames_sent += 1;
     encode::headers(id, end, &block, state.peer.max_frame_size, out.scratch());
     state.block = block;
@@ -247,7 +246,7 @@ fn after_turn(state: &mut State, now: Instant, key: StreamKey, initial: u32) {
     stream.send.place = Place::Nowhere;
     if stream.send.wants_room && stream.send.has_room(bounds) {
         stream.send.wants_room = false;
-        state.events.push_back(Event::Writable(key));
+        state.events.writable(key);
     }
     if stream.send.state == SendState::Finished {
         return after_end(state, key);

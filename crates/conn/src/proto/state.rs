@@ -16,6 +16,7 @@ use super::config::Config;
 use super::deadlines::Deadlines;
 use super::error::{ConnectionError, Flood, StreamError, Violation};
 use super::event::Event;
+use super::events::Events;
 use super::flow::{ReceiveWindow, SendWindow};
 use super::goaway::{Goaway, Sent};
 use super::half::{Bounds, Place, RecvState, SendState};
@@ -24,6 +25,7 @@ use super::memory::{Charge, Pressure};
 use super::notes::{Note, Notes};
 use super::prioritised::Prioritised;
 use super::queue::Chunks;
+use super::repeats::{self, Received};
 use super::schedule::Schedule;
 use super::settings::{self, PeerSettings};
 use super::stalls::StallClock;
@@ -34,8 +36,11 @@ use super::timer::{Timer, Timers};
 /// Inputs after which slices of them that were not read are copied; at most twice as many are pinned at a time.
 const BATCHES_SHARED: u32 = 8;
 
+/// Streams that leave between two looks for lists that are longer than they should be.
+const SWEEP: u32 = 32;
+
 /// Places that each list of a connection without streams keeps.
-const ROOM_KEPT: usize = 16;
+const ROOM_KEPT: usize = 128;
 /// Octets of scratch that it keeps for header blocks.
 const BLOCK_KEPT: usize = 1024;
 
@@ -118,6 +123,10 @@ pub(super) struct State {
     pub(super) hpack_in: hpack::Decoder,
     pub(super) hpack_out: hpack::Encoder,
     pub(super) limits: hpack::Limits,
+    /// The last heads of both directions.
+    pub(super) received: Received,
+    pub(super) asked: repeats::Asked,
+    pub(super) sent: repeats::Sent,
 
     pub(super) peer: PeerSettings,
     /// When our SETTINGS left, until they are acknowledged.
@@ -152,13 +161,13 @@ pub(super) struct State {
     pub(super) charge: Charge,
     /// Octets by which the windows of all streams have grown.
     pub(super) window_growth: u32,
+    /// Streams that have left their slots; wraps.
+    departed: u32,
     /// Number of the input that is being handled.
     pub(super) batch: u32,
     /// Streams whose queues hold slices of inputs.
     pub(super) holders: Vec<StreamKey>,
-    pub(super) events: VecDeque<Event>,
-    /// Octets of the header lists in `events`.
-    pub(super) heads_untaken: usize,
+    pub(super) events: Events,
     /// Input waits in the decoder until they are taken.
     pub(super) paused: bool,
     /// `open` was refused for want of a slot: somebody waits for `Event::Openable`.
@@ -211,6 +220,9 @@ impl State {
             heads: VecDeque::new(),
             credit: VecDeque::new(),
             block: Vec::new(),
+            received: Received::default(),
+            asked: repeats::Asked::default(),
+            sent: repeats::Sent::default(),
             goaway: Goaway::new(),
             prioritised: Prioritised::default(),
             pings: Pings::default(),
@@ -222,10 +234,10 @@ impl State {
             last_flight: now,
             charge: Charge::new(config.memory.clone()),
             window_growth: 0,
+            departed: 0,
             batch: 0,
             holders: Vec::new(),
-            events: VecDeque::new(),
-            heads_untaken: 0,
+            events: Events::default(),
             paused: false,
             wants_slot: false,
             notes: Notes::default(),
@@ -293,12 +305,6 @@ impl State {
         Ok(())
     }
 
-    /// Hands a head to the application.
-    pub(super) fn tell_head(&mut self, event: Event) {
-        self.heads_untaken += event.head_size();
-        self.events.push_back(event);
-    }
-
     /// After a flight or new credit: DATA waits for the connection's window, or no longer does.
     pub(super) fn watch_connection_window(&mut self, now: Instant) {
         let ready = self.stats.queued > 0 && self.schedule.is_ready(true);
@@ -352,7 +358,7 @@ impl State {
     /// Tells a waiting opener to try again.
     pub(super) fn openable(&mut self) {
         if std::mem::take(&mut self.wants_slot) {
-            self.events.push_back(Event::Openable);
+            self.events.rare(Event::Openable);
         }
     }
 
@@ -384,8 +390,8 @@ impl State {
             self.stats.unread -= stream.recv.fail(&mut self.chunks);
         }
         if !stream.released {
-            self.events.push_back(Event::Readable(key));
-            self.events.push_back(Event::Writable(key));
+            self.events.readable(key);
+            self.events.writable(key);
         }
         if self.notes.are_kept() {
             let error = self.failure(key);
@@ -431,7 +437,10 @@ impl State {
             stream.send.queue.clear(&mut self.chunks);
             stream.recv.queue.clear(&mut self.chunks);
             self.window_growth -= stream.recv.window.grown();
-            self.forget_stale();
+            self.departed = self.departed.wrapping_add(1);
+            if self.departed.is_multiple_of(SWEEP) {
+                self.forget_stale();
+            }
         }
     }
 
@@ -449,17 +458,22 @@ impl State {
     }
 
     /// The application has heard everything.
-    #[inline(never)]
+    #[inline]
     pub(super) fn told(&mut self) {
         if self.streams.active_in_all() == 0 {
             self.give_back();
         }
     }
 
-    /// Without streams a connection keeps no room that a busier time has left behind.
+    /// Without streams a connection keeps no room that a crowd has left behind; the rest goes with `rest`.
+    #[inline(never)]
     pub(super) fn give_back(&mut self) {
-        self.shrink_lists(ROOM_KEPT);
-        self.block.shrink_to(BLOCK_KEPT);
+        if self.is_open() {
+            self.shrink_lists(ROOM_KEPT);
+            self.block.shrink_to(BLOCK_KEPT);
+        } else {
+            self.rest();
+        }
     }
 
     /// Gives back what the lists have room for beyond `places` each; nothing where there is no such room.
@@ -468,7 +482,7 @@ impl State {
         self.control.shrink_to(places);
         self.heads.shrink_to(places);
         self.credit.shrink_to(places);
-        self.events.shrink_to(places);
+        self.events.give_back(places);
         self.holders.shrink_to(places);
     }
 
@@ -515,7 +529,7 @@ impl State {
             && stream.send.has_room(bounds)
         {
             stream.send.wants_room = false;
-            self.events.push_back(Event::Writable(key));
+            self.events.writable(key);
         }
     }
 
@@ -526,6 +540,8 @@ impl State {
         self.chunks.rest();
         self.deadlines.rest();
         self.shrink_lists(0);
+        self.received.rest();
+        self.block = Vec::new();
     }
 
     /// A stream has something new to send.

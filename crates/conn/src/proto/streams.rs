@@ -169,6 +169,7 @@ impl Streams {
     /// Gives back what is kept to be used again.
     pub(super) fn rest(&mut self) {
         self.slots.rest();
+        self.ids.iter_mut().for_each(Ids::rest);
     }
 
     /// Slots in use, closed but unreleased streams included.

@@ -45,6 +45,8 @@ impl Timer {
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     deadlines: [Option<Instant>; Timer::ALL.len()],
+    /// The earliest of them: asked for far more often than one changes.
+    next: Option<Instant>,
 }
 
 impl Timers {
@@ -66,26 +68,34 @@ impl Timers {
     }
 
     pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
-        self.deadlines[timer as usize] = Some(deadline);
+        self.put(timer, Some(deadline));
     }
 
     /// Sets a timer that fires `after` that much from now; never, where no clock reaches that time.
     pub(super) fn set_after(&mut self, timer: Timer, now: Instant, after: Duration) {
-        self.deadlines[timer as usize] = now.checked_add(after);
+        self.put(timer, now.checked_add(after));
     }
 
     /// As `set_after`, unless it fires before that anyway.
     pub(super) fn set_earlier(&mut self, timer: Timer, now: Instant, after: Duration) {
-        let place = &mut self.deadlines[timer as usize];
-        *place = [*place, now.checked_add(after)].into_iter().flatten().min();
+        let place = self.deadlines[timer as usize];
+        self.put(timer, [place, now.checked_add(after)].into_iter().flatten().min());
     }
 
+    #[inline]
     pub(super) fn stop(&mut self, timer: Timer) {
-        self.deadlines[timer as usize] = None;
+        if self.deadlines[timer as usize].is_some() {
+            self.put(timer, None);
+        }
     }
 
     pub(super) fn stop_all(&mut self) {
-        self.deadlines = Default::default();
+        *self = Self::default();
+    }
+
+    fn put(&mut self, timer: Timer, deadline: Option<Instant>) {
+        self.deadlines[timer as usize] = deadline;
+        self.next = self.deadlines.iter().flatten().min().copied();
     }
 
     pub(super) fn is_set(&self, timer: Timer) -> bool {
@@ -93,12 +103,16 @@ impl Timers {
     }
 
     /// The earliest deadline.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.deadlines.iter().flatten().min().copied()
+    #[inline]
+    pub(super) const fn next(&self) -> Option<Instant> {
+        self.next
     }
 
     /// Takes one timer that is due.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Timer> {
+        if self.next.is_none_or(|next| next > now) {
+            return None;
+        }
         let due = |timer: &Timer| self.deadlines[*timer as usize].is_some_and(|deadline| deadline <= now);
         let timer = Timer::ALL.into_iter().find(due)?;
         self.stop(timer);

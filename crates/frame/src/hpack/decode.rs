@@ -24,6 +24,8 @@ pub struct Decoder {
     limit: usize,
     /// We reduced the table: the peer must confirm a size of this or less at the start of its next block.
     owed: Option<usize>,
+    /// Limits that were taken over so far.
+    limits_taken: u64,
 }
 
 impl Decoder {
@@ -34,7 +36,7 @@ impl Decoder {
     /// [`set_max_table_size`](Self::set_max_table_size) then.
     pub const fn new(max_table_size: usize) -> Self {
         let start = if max_table_size < DEFAULT_TABLE_SIZE { max_table_size } else { DEFAULT_TABLE_SIZE };
-        Self { table: Table::new(start), limit: max_table_size, owed: None }
+        Self { table: Table::new(start), limit: max_table_size, owed: None, limits_taken: 0 }
     }
 
     /// Takes over a SETTINGS_HEADER_TABLE_SIZE of ours that the peer has acknowledged.
@@ -42,9 +44,16 @@ impl Decoder {
     /// If it is less than the table's size, the peer must follow at the start of its next block (RFC 7541 4.2).
     pub fn set_max_table_size(&mut self, max_table_size: usize) {
         self.limit = max_table_size;
+        self.limits_taken += 1;
         if max_table_size < self.table.max() {
             self.owed = Some(self.owed.map_or(max_table_size, |owed| owed.min(max_table_size)));
         }
+    }
+
+    /// As long as this is the same, the same block makes the same fields; it is the same behind a block that changed
+    /// nothing.
+    pub const fn version(&self) -> u64 {
+        self.table.version() + self.limits_taken
     }
 
     /// Decodes one whole header block into `out`, whose former content is dropped and whose memory is used.

@@ -18,6 +18,8 @@ pub struct Encoder {
     /// The peer's last SETTINGS_HEADER_TABLE_SIZE.
     peer: u32,
     update: Option<Update>,
+    /// Updates that were planned so far.
+    planned: u64,
 }
 
 /// Sizes of the table to announce at the start of the next block (RFC 7541 4.2).
@@ -36,6 +38,7 @@ impl Encoder {
             cap: table_cap,
             peer: DEFAULT_TABLE_SIZE as u32,
             update: None,
+            planned: 0,
         };
         encoder.plan(DEFAULT_TABLE_SIZE.min(table_cap));
         encoder
@@ -52,6 +55,12 @@ impl Encoder {
             self.plan(size);
         }
         self.peer = peer_setting;
+    }
+
+    /// As long as this is the same, the same fields make the same block; it is the same behind a block that changed
+    /// nothing.
+    pub const fn version(&self) -> u64 {
+        self.table.version() + self.planned
     }
 
     /// Appends the header block for `fields` to `out`.
@@ -72,6 +81,7 @@ impl Encoder {
     fn note(&mut self, size: usize) {
         let smallest = self.update.map_or(size, |update| update.smallest.min(size));
         self.update = Some(Update { smallest, last: size });
+        self.planned += 1;
     }
 
     fn size_updates(&mut self, out: &mut Vec<u8>) {

@@ -20,16 +20,23 @@ pub(super) struct Table {
     /// By RFC 7541 4.1.
     size: usize,
     max: usize,
+    /// Counts its changes.
+    version: u64,
 }
 
 impl Table {
     pub(super) const fn new(max: usize) -> Self {
-        Self { arena: Vec::new(), start: 0, places: VecDeque::new(), shift: 0, size: 0, max }
+        Self { arena: Vec::new(), start: 0, places: VecDeque::new(), shift: 0, size: 0, max, version: 0 }
     }
 
     /// The most that the entries may amount to, in octets by RFC 7541 4.1.
     pub(super) const fn max(&self) -> usize {
         self.max
+    }
+
+    /// Differs after anything that may change what an index stands for.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
     }
 
     /// Entries in the table.
@@ -46,6 +53,7 @@ impl Table {
 
     /// Changes the maximum and evicts what no longer fits (RFC 7541 4.3).
     pub(super) fn resize(&mut self, max: usize) {
+        self.version += 1;
         self.max = max;
         self.evict_to(max);
     }
@@ -71,6 +79,7 @@ impl Table {
 
     /// Evicts every entry.
     pub(super) fn clear(&mut self) {
+        self.version += 1;
         self.arena.clear();
         self.places.clear();
         self.start = 0;
@@ -79,6 +88,7 @@ impl Table {
 
     /// Makes room for an entry of `size` and notes its place, which is the arena's end.
     fn make_room(&mut self, size: usize) -> bool {
+        self.version += 1;
         let Some(left) = self.max.checked_sub(size) else {
             self.clear();
             return false;
@@ -177,6 +187,10 @@ impl IndexedTable {
 
     pub(super) const fn max(&self) -> usize {
         self.table.max()
+    }
+
+    pub(super) const fn version(&self) -> u64 {
+        self.table.version()
     }
 
     pub(super) fn resize(&mut self, max: usize) {

@@ -403,7 +403,7 @@ fn goaways() -> Row {
 }
 
 fn rising_goaways() -> Row {
-    Row::on_client("h35 b", 4, 2, |n, out| goaway(out, 2 * n + 3, &[]))
+    Row::on_client("h35 b", 4, 8, |n, out| goaway(out, 2 * n + 3, &[]))
         .prologue(|out| ok(out, 1))
         .ends(Violation::GoawayRaised)
 }
