@@ -30,6 +30,9 @@ use crate::proto::{Config, Connection, ConnectionError, Note, Transmit};
 const BUDGET: usize = 64 * 1024;
 /// What a turn costs beside its octets.
 const TURN: usize = 1024;
+/// Tasks that one input wakes, from which on what the first of them has to send waits for the others once: until the
+/// runtime comes to the driver again.
+const CROWD: usize = 4;
 /// Buffers go after that much silence.
 const SILENCE: Duration = Duration::from_secs(1);
 /// The last flight may take that long without any progress.
@@ -85,6 +88,7 @@ fn start<W: Wire>(
         writing: true,
         write_error: None,
         last_read: None,
+        woken: 0,
     };
     (Handle::new(Arc::clone(&shared)), Incoming::new(shared), driver)
 }
@@ -113,6 +117,8 @@ pub struct Driver<W> {
     write_error: Option<io::ErrorKind>,
     /// Since when the wire has brought nothing, while it holds buffers.
     last_read: Option<Instant>,
+    /// Tasks woken since it last slept.
+    woken: usize,
 }
 
 enum Phase {
@@ -173,6 +179,12 @@ impl<W: Wire> Future for Driver<W> {
 impl<W: Wire> Driver<W> {
     /// Turns until there is nothing to do, the budget is spent, or the engine is done.
     fn poll_run(&mut self, cx: &mut Context<'_>) -> Poll<Phase> {
+        let crowd = std::mem::take(&mut self.woken) >= CROWD;
+        if crowd && self.shared.driver_is_called() {
+            // The first of many that were woken together has something to send: the others will have, too.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let mut budget = BUDGET;
         loop {
             let committed = self.out.len();
@@ -292,6 +304,7 @@ impl<W: Wire> Driver<W> {
             Visit::Again
         });
         self.tell();
+        self.woken += self.effects.wakers();
         self.effects.run(&self.shared);
         if !silent {
             self.last_read = Some(now);

@@ -180,6 +180,11 @@ impl Effects {
         }
     }
 
+    /// How many tasks are to be woken, the driver aside.
+    pub(super) const fn wakers(&self) -> usize {
+        self.wakers.len()
+    }
+
     /// Gives back the lists' memory.
     pub(super) fn rest(&mut self) {
         self.wakers.shrink_to_fit();
@@ -271,13 +276,20 @@ impl Shared {
     ) -> R {
         let state = &mut self.guarded.lock().state;
         let result = operation(state, effects);
-        state.settle(effects);
+        if state.conn.has_events() {
+            state.settle(effects);
+        }
         result
     }
 
     /// Who is at the other end.
     pub(super) fn peer(&self) -> Arc<Peer> {
         Arc::clone(&self.peer)
+    }
+
+    /// Whether somebody has called the driver since it went to rest.
+    pub(super) fn driver_is_called(&self) -> bool {
+        self.guarded.lock().state.driver.parking.is_running()
     }
 
     /// After it went to rest the driver found its wire full.

@@ -21,6 +21,7 @@ use super::notes::Note;
 use super::queue::OWN;
 use super::recv;
 use super::send;
+use super::shortage;
 use super::state::{Control, Fault, HeadOut, State};
 use super::streams::{Failure, Parting, Stream, StreamKey};
 use super::timer::Timer;
@@ -72,10 +73,13 @@ impl Connection {
             let mut last = None;
             let outcome = match self.state.decoder.next() {
                 Ok(None) => break,
+                // By far the most frequent kind goes its own way.
+                Ok(Some(Frame::Data(mut piece))) => {
+                    last = piece.end_stream.then_some(piece.stream);
+                    self.state.stats.frames_received += 1;
+                    recv::data(&mut self.state, now, &mut piece)
+                }
                 Ok(Some(frame)) => {
-                    if let Frame::Data(piece) = &frame {
-                        last = piece.end_stream.then_some(piece.stream);
-                    }
                     self.state.stats.frames_received += 1;
                     if matches!(frame, Frame::Headers(_)) {
                         self.state.timers.stop(Timer::HeaderBlock);
@@ -375,13 +379,14 @@ impl Connection {
     /// # Errors
     /// The stream's failure: what was cut off is never reported as an end.
     pub fn read(&mut self, key: StreamKey, max: usize) -> Result<Read, StreamError> {
-        let target = self.state.path.window();
-        let room = self.state.room_to_grow();
         let Some(stream) = self.state.streams.get_mut(key) else { return Err(self.state.failure(key)) };
         if let Some(data) = stream.recv.queue.pop(&mut self.state.chunks, max) {
             stream.recv.window.release(data.len() as u32);
             self.state.stats.unread -= data.len();
-            if stream.recv.state == RecvState::Open {
+            let target = self.state.path.window();
+            if stream.recv.state == RecvState::Open && stream.recv.window.may_grow(target) {
+                let room =
+                    shortage::room_to_grow(&self.state.charge, &self.state.config, self.state.window_growth);
                 self.state.window_growth += stream.recv.window.grow_with_use(target, room);
             }
             if stream.recv.joins_credit(&mut self.state.charge) {
@@ -537,11 +542,7 @@ impl Connection {
     /// What the application may want to know, in order.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        if self.state.events.is_empty() {
-            if !self.state.paused {
-                self.state.told();
-                return None;
-            }
+        if self.state.paused && self.state.events.is_empty() {
             self.digest(self.state.heard(), HEADS_PAUSE);
         }
         let event = self.state.events.pop();

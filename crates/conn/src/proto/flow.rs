@@ -95,10 +95,16 @@ impl ReceiveWindow {
         self.used = self.used.saturating_add(n);
     }
 
+    /// Whether half of it was used since it last grew to less than `target`.
+    #[inline]
+    pub(super) const fn may_grow(&self, target: u32) -> bool {
+        self.size < target && self.used >= self.size / 2
+    }
+
     /// Enlarges a window of which half was used since it last grew to `target`, by at most `room`. Returns by how
     /// much.
     pub(super) fn grow_with_use(&mut self, target: u32, room: u32) -> u32 {
-        if self.used < self.size / 2 || self.size >= target {
+        if !self.may_grow(target) {
             return 0;
         }
         let growth = (target - self.size).min(room);

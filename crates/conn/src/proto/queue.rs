@@ -205,22 +205,21 @@ impl ByteQueue {
             return None;
         }
         let place = chunks.links.get_mut(self.first as usize)?;
-        let (data, rest) = match place.chunk.take()? {
-            Chunk::Shared(mut chunk, batch) if chunk.len() > max => {
-                (chunk.split_to(max), Some(Chunk::Shared(chunk, batch)))
-            }
-            Chunk::Gathering(mut chunk) if chunk.len() > max => {
-                (chunk.split_to(max).freeze(), Some(Chunk::Gathering(chunk)))
-            }
-            Chunk::Shared(chunk, _) => (chunk, None),
-            Chunk::Gathering(chunk) => (chunk.freeze(), None),
+        let rest = match place.chunk.as_mut()? {
+            Chunk::Shared(chunk, _) if chunk.len() > max => Some(chunk.split_to(max)),
+            Chunk::Gathering(chunk) if chunk.len() > max => Some(chunk.split_to(max).freeze()),
+            Chunk::Shared(..) | Chunk::Gathering(_) => None,
+        };
+        if let Some(data) = rest {
+            self.len -= data.len();
+            return Some(data);
+        }
+        let data = match place.chunk.take()? {
+            Chunk::Shared(chunk, _) => chunk,
+            Chunk::Gathering(chunk) => chunk.freeze(),
         };
         self.len -= data.len();
-        if rest.is_some() {
-            place.chunk = rest;
-        } else {
-            self.forget_first(chunks);
-        }
+        self.forget_first(chunks);
         Some(data)
     }
 

@@ -38,7 +38,7 @@ pub(super) fn frame(state: &mut State, now: Instant, frame: Frame) -> Result<(),
         return Err(Fault::Connection(Violation::FirstFrameNotSettings));
     }
     match frame {
-        Frame::Data(piece) => data(state, now, piece),
+        Frame::Data(mut piece) => data(state, now, &mut piece),
         Frame::Headers(block) => headers(state, now, block),
         Frame::Priority { stream, priority } => priority::of_rfc7540(state, now, stream, priority),
         Frame::Reset { stream, code } => reset(state, now, stream, code),
@@ -80,7 +80,11 @@ fn target(state: &State, id: StreamId) -> Target {
     }
 }
 
-fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> {
+/// Takes a piece of a DATA frame; its octets are taken out of it.
+pub(super) fn data(state: &mut State, now: Instant, piece: &mut DataPiece) -> Result<(), Fault> {
+    if !state.peer.known {
+        return Err(Fault::Connection(Violation::FirstFrameNotSettings));
+    }
     let id = piece.stream;
     // RFC 9113 6.1, 6.9.1: the whole frame counts, for the connection whatever has become of the stream.
     state
@@ -92,7 +96,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
     let key = match target(state, id) {
         Target::Live(key) => key,
         Target::Idle => return Err(Fault::Connection(Violation::IdleStream)),
-        Target::Closed(ending) => return late_data(state, now, &piece, ending),
+        Target::Closed(ending) => return late_data(state, now, piece, ending),
     };
     if piece.first && piece.charge == piece.overhead && !piece.end_stream {
         state.glitch(now)?;
@@ -135,7 +139,7 @@ fn data(state: &mut State, now: Instant, piece: DataPiece) -> Result<(), Fault> 
 fn stream_data(
     stream: &mut Stream,
     chunks: &mut Chunks,
-    piece: DataPiece,
+    piece: &mut DataPiece,
     batch: u32,
 ) -> Result<bool, Violation> {
     match stream.recv.state {
@@ -153,7 +157,7 @@ fn stream_data(
         // Nobody reads it: dropped and credited, else two ends that wait only to finish would wait for ever.
         stream.recv.window.release(piece.data.len() as u32);
     } else {
-        stream.recv.holds_slices |= stream.recv.queue.push(chunks, piece.data, batch);
+        stream.recv.holds_slices |= stream.recv.queue.push(chunks, std::mem::take(&mut piece.data), batch);
     }
     if !piece.end_stream {
         return Ok(false);

@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::memory::Pressure;
+use super::config::Config;
+use super::memory::{Charge, Pressure};
 use super::state::State;
 use super::timer::Timer;
 
@@ -56,12 +57,12 @@ impl State {
         let streams = self.streams.active_in_all() + 1;
         self.charge.refuses(streams.saturating_mul(self.config.initial_window_size as usize))
     }
+}
 
-    /// Octets by which the window of a stream may grow now.
-    pub(super) fn room_to_grow(&self) -> u32 {
-        match self.charge.pressure() {
-            Pressure::None => self.config.max_window_growth.saturating_sub(self.window_growth),
-            Pressure::Growth | Pressure::Credit | Pressure::Streams => 0,
-        }
+/// Octets by which the window of a stream may grow now, when all windows of its connection have grown by `grown`.
+pub(super) fn room_to_grow(charge: &Charge, config: &Config, grown: u32) -> u32 {
+    match charge.pressure() {
+        Pressure::None => config.max_window_growth.saturating_sub(grown),
+        Pressure::Growth | Pressure::Credit | Pressure::Streams => 0,
     }
 }

@@ -163,6 +163,8 @@ pub(super) struct State {
     pub(super) window_growth: u32,
     /// Streams that have left their slots; wraps.
     departed: u32,
+    /// There were streams since the lists have given back their room.
+    untidy: bool,
     /// Number of the input that is being handled.
     pub(super) batch: u32,
     /// Streams whose queues hold slices of inputs.
@@ -235,6 +237,7 @@ impl State {
             charge: Charge::new(config.memory.clone()),
             window_growth: 0,
             departed: 0,
+            untidy: true,
             batch: 0,
             holders: Vec::new(),
             events: Events::default(),
@@ -365,6 +368,7 @@ impl State {
     /// Takes a slot; a connection with a stream is not idle.
     pub(super) fn add_stream(&mut self, id: StreamId) -> &mut Stream {
         self.timers.stop(Timer::Idle);
+        self.untidy = true;
         let window = settings::initial_receive_window(&self.config, self.settings_acknowledged);
         self.streams.insert(id, window)
     }
@@ -460,7 +464,9 @@ impl State {
     /// The application has heard everything.
     #[inline]
     pub(super) fn told(&mut self) {
-        if self.streams.active_in_all() == 0 {
+        let untidy = self.untidy || !self.is_open() || self.control.capacity() > ROOM_KEPT;
+        if untidy && self.streams.active_in_all() == 0 {
+            self.untidy = false;
             self.give_back();
         }
     }
