@@ -98,13 +98,14 @@ impl Receiver {
         Self(Codec::new(Memory::default()))
     }
 
-    /// Takes octets as reads bring them; the number of lists in them, or `None` if it does not take them all.
-    pub(super) fn receive(&mut self, octets: &Bytes) -> Option<usize> {
+    /// Takes octets as reads bring them; the number of lists in them, those included that it decompresses and then
+    /// refuses, since they hold fields of HTTP/1.1.
+    pub(super) fn receive(&mut self, octets: &Bytes) -> usize {
         self.0.get_mut().octets = octets.clone();
         let mut lists = 0;
         while let Poll::Ready(Some(frame)) = Pin::new(&mut self.0).poll_next(&mut context()) {
-            lists += usize::from(matches!(frame.ok()?, Frame::Headers(_)));
+            lists += usize::from(matches!(frame, Ok(Frame::Headers(_)) | Err(_)));
         }
-        Some(lists)
+        lists
     }
 }
