@@ -28,6 +28,10 @@ fn main() -> ExitCode {
     if let Some(ended) = chains::relay(&arguments) {
         return code(ended);
     }
+    if arguments.iter().any(|argument| argument == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::read(arguments) {
         Ok(options) => options,
         Err(reason) => {

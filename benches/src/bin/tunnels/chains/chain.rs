@@ -97,6 +97,15 @@ pub(crate) fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
+/// Whether a program is in the path.
+///
+/// # Errors
+/// It is not; with what to do.
+pub(crate) fn installed(program: &str) -> Result<(), String> {
+    let found = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    found.map(drop).map_err(|_| format!("not installed: cargo install {program}"))
+}
+
 /// Runs a program to its end and gives back what it printed.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::io;
 use hbone_benches::report::ContenderInfo;
 
 use super::chain::{Chain, Plan};
-use super::{envoy, hbone, openssh, relay};
+use super::{envoy, hbone, openssh, rathole, relay, wstunnel};
 
 /// Who carries the octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +20,16 @@ pub(crate) enum Kind {
     OpenSsh,
     /// Two Envoys.
     Envoy,
+    /// Two of wstunnel.
+    Wstunnel,
+    /// Two of rathole.
+    Rathole,
 }
 
 impl Kind {
     /// All of them; ours is the first.
-    pub(crate) const ALL: [Self; 5] = [Self::Hbone, Self::Direct, Self::Relays, Self::OpenSsh, Self::Envoy];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Hbone, Self::Direct, Self::Relays, Self::OpenSsh, Self::Envoy, Self::Wstunnel, Self::Rathole];
 
     /// The name in tables.
     pub(crate) const fn name(self) -> &'static str {
@@ -34,6 +39,8 @@ impl Kind {
             Self::Relays => "relays",
             Self::OpenSsh => "OpenSSH",
             Self::Envoy => "Envoy",
+            Self::Wstunnel => "wstunnel",
+            Self::Rathole => "rathole",
         }
     }
 
@@ -45,6 +52,8 @@ impl Kind {
             Self::Relays => "relays",
             Self::OpenSsh => "openssh",
             Self::Envoy => "envoy",
+            Self::Wstunnel => "wstunnel",
+            Self::Rathole => "rathole",
         }
     }
 
@@ -56,13 +65,15 @@ impl Kind {
             Self::Relays => "two processes of tokio's copy_bidirectional, buffers of 64 KiB, plain TCP",
             Self::OpenSsh => "ssh -L and sshd, aes128-gcm@openssh.com, all tunnels in one connection",
             Self::Envoy => "two processes, TCP → CONNECT → TCP over HTTP/2 and mutual TLS; default windows",
+            Self::Wstunnel => "WebSockets over TLS, a connection for each tunnel",
+            Self::Rathole => "the reverse way, Noise",
         };
         ContenderInfo { name: self.name().into(), settings: settings.into() }
     }
 
     /// Whether it has to take part where peers are required: the others take long to build.
     pub(crate) const fn must_be_there(self) -> bool {
-        true
+        !matches!(self, Self::Wstunnel | Self::Rathole)
     }
 
     /// Whether it can run here; otherwise what is missing and how to get it.
@@ -72,6 +83,8 @@ impl Kind {
             Self::Hbone => hbone::find().map(drop),
             Self::OpenSsh => openssh::find().map(drop),
             Self::Envoy => envoy::find().map(drop),
+            Self::Wstunnel => wstunnel::find(),
+            Self::Rathole => rathole::find(),
         }
     }
 
@@ -84,6 +97,8 @@ impl Kind {
             Self::Hbone => hbone::start(chain).await,
             Self::OpenSsh => openssh::start(chain).await,
             Self::Envoy => envoy::start(chain).await,
+            Self::Wstunnel => wstunnel::start(chain).await,
+            Self::Rathole => rathole::start(chain).await,
         }
     }
 }

@@ -6,7 +6,9 @@ mod hbone;
 mod identities;
 mod kind;
 mod openssh;
+mod rathole;
 mod relay;
+mod wstunnel;
 
 pub(crate) use chain::{Chain, Plan};
 pub(crate) use kind::Kind;
