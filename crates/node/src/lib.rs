@@ -21,4 +21,5 @@ pub mod report;
 pub mod run;
 pub mod runtime;
 mod settings;
+mod shard;
 pub mod signal;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hbone_tunnel::{Drain, DrainReport, Inbound, Outbound, Pool, Shutdown, drain};
+use hbone_tunnel::{Drain, DrainReport, Inbound, Outbound, Pool, PoolReport, Shutdown, drain};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use crate::config::{self, Resolved};
 use crate::exit::{Exit, Failure};
 use crate::settings;
+use crate::shard::Shards;
 
 /// A node whose listeners accept connections.
 #[derive(Debug)]
@@ -23,8 +24,10 @@ pub struct Node {
     captures: Vec<(config::Capture, Outbound)>,
     inbounds: Vec<(config::Inbound, Inbound)>,
     shutdown: Shutdown,
-    pool: Pool,
+    /// Of each shard its own.
+    pools: Vec<Pool>,
     tasks: JoinSet<()>,
+    shards: Shards,
 }
 
 /// A listener and the address that it really has.
@@ -37,13 +40,17 @@ pub struct Bound {
 }
 
 impl Node {
-    /// Binds every listener and serves them on the current runtime; nothing is served when one cannot be bound.
+    /// Binds every listener and serves them, on a thread for each core; nothing is served when one cannot be bound.
+    /// To be called within a runtime.
     ///
     /// # Errors
-    /// All listeners that cannot be bound, by name; an identity that TLS refuses.
-    pub async fn start(config: &Resolved) -> Result<Self, Failure> {
-        let captures = bind(config.captures.iter().map(|it| (it.name.as_str(), it.bind))).await;
-        let inbounds = bind(config.inbounds.iter().map(|it| (it.name.as_str(), it.bind))).await;
+    /// All listeners that cannot be bound, by name; an identity that TLS refuses; threads that are not to be had.
+    pub fn start(config: &Resolved) -> Result<Self, Failure> {
+        let shards = Shards::start(settings::connections_per_peer(&config.limits));
+        let shards =
+            shards.map_err(|error| Failure::new(Exit::Failure, format!("cannot start threads: {error}")))?;
+        let captures = bind(&shards, config.captures.iter().map(|it| (it.name.as_str(), it.bind)));
+        let inbounds = bind(&shards, config.inbounds.iter().map(|it| (it.name.as_str(), it.bind)));
         let (captures, inbounds) = match (captures, inbounds) {
             (Ok(captures), Ok(inbounds)) => (captures, inbounds),
             (captures, inbounds) => {
@@ -61,14 +68,17 @@ impl Node {
             captures: Vec::new(),
             inbounds: Vec::new(),
             shutdown,
-            pool: Pool::new(settings::pool(&config.limits)),
+            pools: (0..shards.len())
+                .map(|_| Pool::new(settings::pool(&config.limits, shards.len())))
+                .collect(),
             tasks: JoinSet::new(),
+            shards,
         };
-        for (inbound, (listener, bound)) in config.inbounds.iter().zip(inbounds) {
-            node.serve_inbound(config, inbound, listener, &bound, drain.clone())?;
+        for (inbound, (listeners, bound)) in config.inbounds.iter().zip(inbounds) {
+            node.serve_inbound(config, inbound, listeners, &bound, drain.clone())?;
         }
-        for (capture, (listener, bound)) in config.captures.iter().zip(captures) {
-            node.serve_capture(config, capture, listener, &bound, drain.clone());
+        for (capture, (listeners, bound)) in config.captures.iter().zip(captures) {
+            node.serve_capture(config, capture, listeners, &bound, drain.clone());
         }
         Ok(node)
     }
@@ -140,7 +150,7 @@ impl Node {
         while self.tasks.join_next().await.is_some() {}
         let mut report = self.shutdown.finished().await;
         let left = until.saturating_duration_since(Instant::now());
-        let closed = self.pool.close(left.max(FAREWELL)).await;
+        let closed = self.close_pools(left.max(FAREWELL)).await;
         if closed.cut > 0 {
             warn!(connections = closed.cut, streams = closed.streams, "connections to peers were cut");
         }
@@ -149,11 +159,28 @@ impl Node {
         report
     }
 
+    /// All at once: they have the same time.
+    async fn close_pools(&self, deadline: Duration) -> PoolReport {
+        let mut closing = JoinSet::new();
+        for pool in &self.pools {
+            let pool = pool.clone();
+            closing.spawn(async move { pool.close(deadline).await });
+        }
+        let mut sum = PoolReport::default();
+        while let Some(closed) = closing.join_next().await {
+            let closed = closed.unwrap_or_default();
+            sum.finished += closed.finished;
+            sum.cut += closed.cut;
+            sum.streams += closed.streams;
+        }
+        sum
+    }
+
     fn serve_inbound(
         &mut self,
         config: &Resolved,
         inbound: &config::Inbound,
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         bound: &Bound,
         drain: Drain,
     ) -> Result<(), Failure> {
@@ -162,7 +189,10 @@ impl Node {
             .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", bound.name)))?;
         info!(name = bound.name, kind = "hbone", address = %bound.address, "listening");
         self.inbounds.push((inbound.clone(), side.clone()));
-        self.tasks.spawn(async move { side.serve(listener, drain).await });
+        for (listener, shard) in listeners.into_iter().zip(self.shards.iter()) {
+            let (side, drain) = (side.clone(), drain.clone());
+            self.tasks.spawn_on(async move { side.serve(listener, drain).await }, shard);
+        }
         Ok(())
     }
 
@@ -170,28 +200,31 @@ impl Node {
         &mut self,
         config: &Resolved,
         capture: &config::Capture,
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         bound: &Bound,
         drain: Drain,
     ) {
         let chosen = settings::outbound(config, capture);
-        let side = Outbound::new(chosen, self.pool.clone(), settings::tunnels(&config.limits));
+        let side = Outbound::new(chosen, settings::tunnels(&config.limits));
         let (destination, peer) = (&capture.route.destination, &capture.peer);
         info!(name = bound.name, kind = "tcp", address = %bound.address, %destination, peer, "listening");
         self.captures.push((capture.clone(), side.clone()));
-        self.tasks.spawn(async move { side.serve(listener, drain).await });
+        for ((listener, shard), pool) in listeners.into_iter().zip(self.shards.iter()).zip(&self.pools) {
+            let (side, drain, pool) = (side.clone(), drain.clone(), pool.clone());
+            self.tasks.spawn_on(async move { side.serve(listener, pool, drain).await }, shard);
+        }
     }
 }
 
-/// Binds all or names every one that cannot be bound.
-async fn bind<'a>(
+/// Binds all on every shard or names every one that cannot be bound.
+fn bind<'a>(
+    shards: &Shards,
     wanted: impl Iterator<Item = (&'a str, SocketAddr)>,
-) -> Result<Vec<(TcpListener, Bound)>, Vec<String>> {
+) -> Result<Vec<(Vec<TcpListener>, Bound)>, Vec<String>> {
     let (mut bound, mut faults) = (Vec::new(), Vec::new());
     for (name, address) in wanted {
-        let listener = TcpListener::bind(address).await;
-        match listener.and_then(|listener| Ok((listener.local_addr()?, listener))) {
-            Ok((address, listener)) => bound.push((listener, Bound { name: name.to_owned(), address })),
+        match shards.bind(address) {
+            Ok((listeners, address)) => bound.push((listeners, Bound { name: name.to_owned(), address })),
             Err(error) => {
                 faults.push(format!("listener `{name}` cannot bind {address}: {}", bind_cause(&error)))
             }

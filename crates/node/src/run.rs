@@ -33,7 +33,7 @@ async fn serve(path: &Path, mut config: Resolved) -> Result<Exit, Failure> {
     let mut signals = Signals::new().map_err(failed)?;
     let mut hangups = Hangups::new().map_err(failed)?;
     warnings(&config);
-    let mut node = Node::start(&config).await?;
+    let mut node = Node::start(&config)?;
     let version = env!("CARGO_PKG_VERSION");
     info!(version, name = config.name, identity = %config.identity.id(), listeners = node.listeners().len(), "ready");
     let signal = loop {

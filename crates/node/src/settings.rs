@@ -74,12 +74,17 @@ pub(crate) fn connect(limits: &Limits) -> ConnectConfig {
     }
 }
 
-/// How connections to peers are shared.
-pub(crate) fn pool(limits: &Limits) -> PoolConfig {
+/// Connections to one peer, of all pools of the node together.
+pub(crate) fn connections_per_peer(limits: &Limits) -> usize {
+    limits.connections_per_peer.unwrap_or(PoolConfig::default().max_connections)
+}
+
+/// How connections to peers are shared, in each of so many pools.
+pub(crate) fn pool(limits: &Limits, pools: usize) -> PoolConfig {
     let default = PoolConfig::default();
     PoolConfig {
         streams_per_connection: limits.streams_per_connection.unwrap_or(default.streams_per_connection),
-        max_connections: limits.connections_per_peer.unwrap_or(default.max_connections),
+        max_connections: (connections_per_peer(limits) / pools.max(1)).max(1),
         idle: limits.pool_timeout,
         connect: connect(limits),
         ..default
@@ -104,9 +109,9 @@ mod tests {
     fn a_pool_timeout_longer_than_the_idle_limit_of_the_engine_holds() {
         let hour = Duration::from_secs(3600);
         let limits = Limits { pool_timeout: hour, ..Limits::default() };
-        assert_eq!(pool(&limits).connect.connection.idle_timeout, Some(hour));
+        assert_eq!(pool(&limits, 1).connect.connection.idle_timeout, Some(hour));
         let limits = Limits { pool_timeout: Duration::from_secs(1), ..Limits::default() };
-        assert_eq!(pool(&limits).connect.connection.idle_timeout, Config::default().idle_timeout);
+        assert_eq!(pool(&limits, 1).connect.connection.idle_timeout, Config::default().idle_timeout);
     }
 
     #[test]
@@ -120,9 +125,16 @@ mod tests {
     }
 
     #[test]
+    fn pools_share_the_connections_to_a_peer() {
+        let limits = Limits { connections_per_peer: Some(7), ..Limits::default() };
+        assert_eq!([1, 2, 3, 7].map(|pools| pool(&limits, pools).max_connections), [7, 3, 2, 1]);
+        assert_eq!(connections_per_peer(&limits), 7);
+    }
+
+    #[test]
     fn few_streams_per_connection_are_no_limit_for_callers() {
         let limits = Limits { streams_per_connection: Some(1), ..Limits::default() };
-        assert_eq!(pool(&limits).streams_per_connection, 1);
+        assert_eq!(pool(&limits, 1).streams_per_connection, 1);
         assert_eq!(connection(&limits).max_concurrent_streams, Config::default().max_concurrent_streams);
     }
 }

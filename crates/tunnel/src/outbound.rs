@@ -70,17 +70,16 @@ impl OutboundConfig {
 #[derive(Clone, Debug)]
 pub struct Outbound {
     config: Arc<watch::Sender<Arc<OutboundConfig>>>,
-    pool: Pool,
     max_tunnels: usize,
     slots: Arc<Semaphore>,
 }
 
 impl Outbound {
     /// A listener's side, with at most `max_tunnels` tunnels at a time.
-    pub fn new(config: OutboundConfig, pool: Pool, max_tunnels: usize) -> Self {
+    pub fn new(config: OutboundConfig, max_tunnels: usize) -> Self {
         let max_tunnels = max_tunnels.min(Semaphore::MAX_PERMITS);
         let (config, _) = watch::channel(Arc::new(config));
-        Self { config: Arc::new(config), pool, max_tunnels, slots: Arc::new(Semaphore::new(max_tunnels)) }
+        Self { config: Arc::new(config), max_tunnels, slots: Arc::new(Semaphore::new(max_tunnels)) }
     }
 
     /// New tunnels follow this configuration; those that stand are left alone.
@@ -89,14 +88,14 @@ impl Outbound {
     }
 
     /// Takes connections until the drain starts, then waits for the last tunnel, which the drain's deadline
-    /// ends.
-    pub async fn serve(&self, listener: TcpListener, drain: Drain) {
+    /// ends. Clones may serve on other runtimes at the same time, each with the pool of its own.
+    pub async fn serve(&self, listener: TcpListener, pool: Pool, drain: Drain) {
         // Clients in the listener's queue must not take our end for an empty answer.
         sockets::guard(&listener);
         let mut tunnels = JoinSet::new();
         loop {
             tokio::select! {
-                (tcp, from) = sockets::accept(&listener, || false) => self.take(&mut tunnels, tcp, from, &drain),
+                (tcp, from) = sockets::accept(&listener, || false) => self.take(&mut tunnels, tcp, from, &pool, &drain),
                 Some(_) = tunnels.join_next() => {}
                 _ = drain.started() => break,
             }
@@ -105,7 +104,7 @@ impl Outbound {
         while tunnels.join_next().await.is_some() {}
     }
 
-    fn take(&self, tunnels: &mut JoinSet<()>, tcp: TcpStream, from: SocketAddr, drain: &Drain) {
+    fn take(&self, tunnels: &mut JoinSet<()>, tcp: TcpStream, from: SocketAddr, pool: &Pool, drain: &Drain) {
         sockets::guard(&tcp);
         let config = Arc::clone(&self.config.borrow());
         sockets::limit_unacknowledged(&tcp, config.unacknowledged);
@@ -118,7 +117,7 @@ impl Outbound {
             return;
         };
         let (live, drain) = (drain.enter(), drain.clone());
-        let tunnel = Tunnel { config, pool: self.pool.clone(), live, drain, _slot: slot };
+        let tunnel = Tunnel { config, pool: pool.clone(), live, drain, _slot: slot };
         tunnels.spawn(tunnel.run(tcp, from, record));
     }
 }

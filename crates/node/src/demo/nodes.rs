@@ -96,7 +96,7 @@ impl Nodes {
         };
         let mut config = base("bob", &people.bob, vec![rule])?;
         config.inbounds.push(Inbound { name: "hbone".into(), bind: any_port(), istio_status: false });
-        let bob = Node::start(&config).await.map_err(failed)?;
+        let bob = Node::start(&config).map_err(failed)?;
         let bob_address = address(&bob, "hbone")?;
 
         let mut config = base("alice", &people.alice, Vec::new())?;
@@ -105,7 +105,7 @@ impl Nodes {
             let route = Route { destination: authority(destination)?, via: via.clone() };
             config.captures.push(Capture { name: name.into(), bind: any_port(), peer: "bob".into(), route });
         }
-        let alice = Node::start(&config).await.map_err(failed)?;
+        let alice = Node::start(&config).map_err(failed)?;
         Ok(Self {
             web: address(&alice, "web")?,
             echo: address(&alice, "echo")?,

@@ -120,9 +120,9 @@ impl Running {
 
     pub(crate) async fn outbound(&mut self, config: OutboundConfig, pool: Pool) -> (SocketAddr, Outbound) {
         let (listener, address) = bind().await;
-        let outbound = Outbound::new(config, pool, 1000);
+        let outbound = Outbound::new(config, 1000);
         let (running, drain) = (outbound.clone(), self.drain.clone());
-        self.tasks.push(tokio::spawn(async move { running.serve(listener, drain).await }));
+        self.tasks.push(tokio::spawn(async move { running.serve(listener, pool, drain).await }));
         (address, outbound)
     }
 
