@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::carrier::{Client, Role, Server, Stream};
 use crate::measure::{Meter, Reading};
@@ -23,6 +23,8 @@ pub const REQUEST: usize = 1024;
 const OPEN: usize = 100;
 /// How often a message is due beside bulk.
 const PACE: Duration = Duration::from_millis(1);
+/// Streams that take turns with these messages.
+const IN_TURN: usize = 64;
 /// A run that takes that long beyond its time has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,8 +37,8 @@ pub enum Work {
     Down(usize),
     /// Opens, sends 64 octets, receives 64, closes, so many at a time.
     Churn(usize),
-    /// Sends 64 octets on one stream and awaits 64, beside so many others that send pieces of 64 KiB: every
-    /// millisecond. Beside none as soon as the answer is there.
+    /// Sends 64 octets and awaits 64, every millisecond, beside so many streams that send pieces of 64 KiB; beside
+    /// none on one stream, as soon as the answer is there.
     RoundTrip(usize),
     /// Opens and awaits the answer, one after the other; 100 stay open at a time.
     Open,
@@ -241,36 +243,69 @@ async fn churn<C: Client>(client: &C, together: usize, span: &Span) -> Outcome {
 async fn round_trips<C: Client>(client: &C, size: usize, beside: usize, span: &Span) -> Outcome {
     let mut payload = Payload::new(size, 0);
     let bulk = opened(client, Role::Sink, beside).await;
-    let mut stream = client.open(Role::Echo).await;
-    exchange(&mut stream, payload.piece()).await;
+    let mut streams = opened(client, Role::Echo, if beside == 0 { 1 } else { IN_TURN }).await;
+    for stream in &mut streams {
+        exchange(stream, payload.piece()).await;
+    }
     let running = span.meter.start();
     let until = Instant::now() + span.time;
     let uploads = uploads(bulk, PIECE, until);
     // Bulk fills the path first.
     tokio::time::sleep_until((until - span.time * 9 / 10).into()).await;
-    let mut samples = Vec::new();
-    let mut due = Instant::now();
-    while due.max(Instant::now()) < until {
-        let from = if beside == 0 { Instant::now() } else { waited(due).await };
-        exchange(&mut stream, payload.piece()).await;
-        samples.push(from.elapsed().as_nanos() as u64);
-        due += if beside == 0 { Duration::ZERO } else { PACE };
-    }
+    let samples = if beside == 0 {
+        one_by_one(&mut streams[0], payload, until).await
+    } else {
+        paced(&mut streams, payload, until).await
+    };
     let octets = sum(uploads).await;
     let taken = running.reading();
-    stream.send_last(Bytes::new()).await;
-    drain(&mut stream).await;
+    end(streams.drain(..)).await;
     Outcome { octets, done: samples.len() as u64, samples, taken }
 }
 
-/// Waits until a message is due; from when its time counts. One whose predecessor took too long counts from when it was
-/// due: else a stall would be one sample and the quiet before it a thousand. The timer's own lateness does not count.
-async fn waited(due: Instant) -> Instant {
-    if due <= Instant::now() {
-        return due;
+/// Each message as soon as the answer to the one before is there.
+async fn one_by_one<S: Stream>(stream: &mut S, mut payload: Payload, until: Instant) -> Vec<u64> {
+    let mut samples = Vec::new();
+    while Instant::now() < until {
+        let sent = Instant::now();
+        exchange(stream, payload.piece()).await;
+        samples.push(sent.elapsed().as_nanos() as u64);
     }
-    tokio::time::sleep_until(due.into()).await;
-    Instant::now()
+    samples
+}
+
+/// A message every millisecond on a stream that awaits nothing, whether or not those before are answered: else a stall
+/// would be one sample and the quiet before it a thousand. With all streams awaiting, it counts from when it was due.
+async fn paced<S: Stream>(idle: &mut Vec<S>, mut payload: Payload, until: Instant) -> Vec<u64> {
+    let (mut samples, mut busy) = (Vec::new(), JoinSet::new());
+    let mut due = Instant::now();
+    while due < until {
+        tokio::time::sleep_until(due.into()).await;
+        let mut from = Instant::now();
+        while let Some(done) = busy.try_join_next() {
+            answered(done, idle, &mut samples);
+        }
+        if idle.is_empty() {
+            from = due;
+            busy.join_next().await.into_iter().for_each(|done| answered(done, idle, &mut samples));
+        }
+        let (mut stream, message) = (idle.pop().expect("one has just come back"), payload.piece());
+        busy.spawn(async move {
+            exchange(&mut stream, message).await;
+            (stream, from.elapsed())
+        });
+        due += PACE;
+    }
+    while let Some(done) = busy.join_next().await {
+        answered(done, idle, &mut samples);
+    }
+    samples
+}
+
+fn answered<S>(done: Result<(S, Duration), JoinError>, idle: &mut Vec<S>, samples: &mut Vec<u64>) {
+    let (stream, took) = done.expect("a message's task ends in peace");
+    idle.push(stream);
+    samples.push(took.as_nanos() as u64);
 }
 
 async fn exchange<S: Stream>(stream: &mut S, message: Bytes) {

@@ -169,10 +169,10 @@ fn round_trips() -> Chapter {
     Chapter {
         id: "rtt",
         title: "Round trips",
-        note: "64 octets to and fro on one stream; idle, one after the other, or beside streams of the same \
-               connection that send pieces of 64 KiB in the same run, whose throughput is told too. Beside them a \
-               message is due every millisecond, and counts from then if the one before took longer: whoever stalls \
-               is not asked less often. Bulk begins a tenth of the time earlier.",
+        note: "64 octets to and fro. Idle: on one stream, one after the other. Beside streams of the same connection \
+               that send pieces of 64 KiB in the same run, whose throughput is told too: a message every \
+               millisecond, on one of 64 streams that awaits no answer, so that who stalls is not asked less \
+               often. Bulk begins a tenth of the time earlier.",
         jobs,
     }
 }
