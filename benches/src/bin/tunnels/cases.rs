@@ -143,7 +143,7 @@ impl Situation {
             Self::Bulk { connections, way } => bulk(chain, way, connections, amount.octets).await,
             Self::Churn { lanes } => churn(chain, lanes, amount.time).await,
             Self::Trip { octets } => {
-                let times = client::round_trips(chain.entry, octets, amount.time).await?;
+                let times = client::round_trips(chain.entry, octets, amount.time, None).await?;
                 Ok(percentiles(&times))
             }
             Self::Beside { connections } => beside(chain, connections, amount.time).await,
@@ -185,7 +185,7 @@ async fn beside(chain: &Chain, connections: usize, time: Duration) -> io::Result
     // The first windows have opened and buffers are full.
     tokio::time::sleep(time / 4).await;
     let (before, start) = (load.carried(), Instant::now());
-    let times = client::round_trips(chain.entry, MESSAGE, time).await?;
+    let times = client::round_trips(chain.entry, MESSAGE, time, Some(PACE)).await?;
     let carried = load.carried() - before;
     let speed = carried as f64 / MIB / start.elapsed().as_secs_f64();
     load.stop().await?;
@@ -224,6 +224,8 @@ fn plural(count: usize, what: &str) -> String {
 /// KiB of an idle tunnel, both ends together.
 const IDLE_LIMIT: f64 = 6.0;
 
+/// How often a message is due beside bulk.
+const PACE: Duration = Duration::from_millis(1);
 /// After which a chain has given back what it holds only while it works.
 const SETTLE: Duration = Duration::from_millis(1500);
 const MIB: f64 = (1 << 20) as f64;

@@ -95,28 +95,42 @@ async fn download(socket: &mut TcpStream, mut left: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The times of round trips over one connection for that long, sorted; after a warm-up that does not count.
+/// The times of round trips over one connection for that long, sorted; those of the first tenth do not count. With a
+/// pace, a message is due that often; without one, as soon as the last is back.
 pub(crate) async fn round_trips(
     address: SocketAddr,
     octets: usize,
     time: Duration,
+    pace: Option<Duration>,
 ) -> io::Result<Vec<Duration>> {
     let task = tokio::spawn(async move {
         let mut socket = connect(address).await?;
         let mut message = vec![b'e'; octets];
         let mut times = Vec::new();
         let begin = Instant::now();
-        while begin.elapsed() < time {
-            let start = Instant::now();
+        let mut due = begin;
+        while due.max(Instant::now()) < begin + time {
+            let from = if pace.is_some() { waited(due).await } else { Instant::now() };
             round_trip(&mut socket, &mut message).await?;
             if begin.elapsed() > time / 10 {
-                times.push(start.elapsed());
+                times.push(from.elapsed());
             }
+            due += pace.unwrap_or_default();
         }
         times.sort();
         io::Result::Ok(times)
     });
     task.await.map_err(io::Error::other)?
+}
+
+/// Waits until a message is due, and tells from when its time counts: from when it was due if the one before took
+/// longer, else a stall would be one figure of many. That the timer is late does not count.
+async fn waited(due: Instant) -> Instant {
+    if due <= Instant::now() {
+        return due;
+    }
+    tokio::time::sleep_until(due.into()).await;
+    Instant::now()
 }
 
 /// Opens connections one after the other in `lanes` tasks for that long: a message each way, then the end each way.

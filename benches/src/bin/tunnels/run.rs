@@ -123,7 +123,11 @@ fn words(section: &str) -> (&'static str, &'static str) {
             "From the first octet until the receiver has the last. CPU is that of the tunnel's processes alone.",
         ),
         "churn" => ("Tunnels opened", "Each carries 64 octets each way and ends in both directions."),
-        "trip" => ("Round trips", "One message at a time over a tunnel that is open."),
+        "trip" => (
+            "Round trips",
+            "One message at a time over a tunnel that is open. Beside bulk a message is due every millisecond, and counts from \
+             then if the one before took longer.",
+        ),
         "idle" => {
             ("Memory", "Resident memory of all the tunnel's processes, beyond that of the fresh chain.")
         }
