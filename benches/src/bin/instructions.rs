@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use hbone_benches::counted::{Instructions, Scene, Who, Work, count, is_there, measured};
 
-const WORKS: [Work; 3] = [Work::Frames, Work::Streams(100), Work::Streams(1)];
+const WORKS: [Work; 4] = [Work::Frames, Work::RoundTrips, Work::Streams(100), Work::Streams(1)];
 const PARTIES: [Who; 3] = [Who::Ours, Who::Stock, Who::StockWindows];
 /// How often the work is done before it is counted, and then, in the shorter and the longer run. Multiples of 100.
 const BEFORE: usize = 400;
@@ -18,7 +18,8 @@ const TIMES: [usize; 2] = [1000, 3000];
 /// How far a count of ours may be from the one that is kept.
 const TOLERANCE: f64 = 0.03;
 
-const USAGE: &str = "usage: instructions [--check | --write | --profile frame|stream-100|stream-1]";
+const USAGE: &str =
+    "usage: instructions [--check | --write | --profile frame|round-trip|stream-100|stream-1]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -139,7 +140,8 @@ cargo run --release -p hbone-benches --bin instructions -- --write
 ```
 
 and compared by `.ci/run` with what is built there (`--check`: ours within 3 %). Whoever makes them fewer writes this file
-anew. To see where they go: `--profile frame`, `--profile stream-100`, `--profile stream-1`.
+anew. To see where they go: `--profile frame`, `--profile stream-100`, `--profile stream-1`,
+`--profile round-trip`.
 
 ";
 

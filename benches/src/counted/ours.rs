@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hbone_conn::{Config, Handle, Incoming, Plain, Request, Response, Side, Stream, establish};
 use tokio::io::DuplexStream;
 
-use super::scene::FRAME;
+use super::scene::{ECHO, FRAME, MESSAGE};
 
 /// The end that opens streams.
 pub(super) struct Client {
@@ -44,6 +44,21 @@ impl Client {
         assert_eq!(stream.read_chunk().await.expect("a clean end"), None);
     }
 
+    /// Messages on a stream of its own, each of which comes back before the next.
+    pub(super) async fn to_and_fro(&mut self, times: usize) {
+        let message = Bytes::from_static(&[1; MESSAGE]);
+        let mut stream = self.handle.open(Request::connect(ECHO)).await.expect("a stream");
+        for _ in 0..times {
+            stream.write_chunk(message.clone()).await.expect("room");
+            let mut back = 0;
+            while back < MESSAGE {
+                back += stream.read_chunk().await.expect("an echo").expect("an echo").len();
+            }
+        }
+        stream.finish().expect("the end");
+        assert_eq!(stream.read_chunk().await.expect("a clean end"), None);
+    }
+
     /// So many streams are opened, answered, and ended by both ends.
     pub(super) async fn come_and_go(&mut self, together: usize) {
         let mut streams = Vec::with_capacity(together);
@@ -71,8 +86,12 @@ async fn serve(mut incoming: Incoming) {
             }
             accepted
         });
-        let Some((_, mut stream)) = accepted.await else { return };
+        let Some((request, mut stream)) = accepted.await else { return };
         stream.respond(Response::new(200)).expect("the answer");
+        if request.authority() == Some(ECHO.as_bytes()) {
+            tokio::spawn(echo(stream));
+            continue;
+        }
         open.push_back(stream);
     }
 }
@@ -86,4 +105,11 @@ fn drain(cx: &mut Context<'_>, open: &mut VecDeque<Stream>, pieces: &mut Vec<Byt
         open.pop_front();
     }
     Poll::Ready(())
+}
+
+async fn echo(mut stream: Stream) {
+    while let Some(message) = stream.read_chunk().await.expect("a message") {
+        stream.write_chunk(message).await.expect("room");
+    }
+    stream.finish().expect("the end");
 }

@@ -11,6 +11,10 @@ use crate::payload::Payload;
 pub(super) const FRAME: u32 = 16 * 1024;
 /// Octets that an application hands over at a time: four frames.
 const CHUNK: usize = 64 * 1024;
+/// Octets of a message that comes back.
+pub(super) const MESSAGE: usize = 64;
+/// Whom a CONNECT asks for to have its octets back.
+pub(super) const ECHO: &str = "echo:1";
 /// Octets that the pipe holds in either direction.
 const PIPE: usize = 64 * 1024;
 
@@ -21,6 +25,8 @@ pub enum Work {
     Frames,
     /// Streams that are opened by CONNECT, answered with 200, and ended by both ends, so many at a time.
     Streams(usize),
+    /// Messages of 64 octets on one stream that come back, one at a time.
+    RoundTrips,
 }
 
 /// Who does it.
@@ -54,6 +60,7 @@ impl Work {
     pub fn name(self) -> String {
         match self {
             Self::Frames => "frame".to_owned(),
+            Self::RoundTrips => "round-trip".to_owned(),
             Self::Streams(together) => format!("stream-{together}"),
         }
     }
@@ -62,6 +69,7 @@ impl Work {
     pub fn title(self) -> String {
         match self {
             Self::Frames => "DATA frame of 16 KiB, sent and received".to_owned(),
+            Self::RoundTrips => "round trip of 64 octets".to_owned(),
             Self::Streams(1) => "stream opened, answered and closed, one at a time".to_owned(),
             Self::Streams(together) => format!("stream opened, answered and closed, {together} at a time"),
         }
@@ -118,6 +126,8 @@ impl Scene {
                         pipe.write_all(&chunk).await.expect("the pipe");
                     }
                 }
+                (Work::RoundTrips, Client::Ours(client)) => client.to_and_fro(times).await,
+                (Work::RoundTrips, Client::Stock(client)) => client.to_and_fro(times).await,
                 (Work::Streams(together), Client::Ours(client)) => {
                     for _ in 0..times.div_ceil(together) {
                         client.come_and_go(together).await;
@@ -128,7 +138,7 @@ impl Scene {
                         client.come_and_go(together).await;
                     }
                 }
-                (Work::Streams(_), Client::Pipe(_)) => {}
+                (Work::Streams(_) | Work::RoundTrips, Client::Pipe(_)) => {}
             }
         });
     }

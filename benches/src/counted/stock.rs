@@ -11,7 +11,7 @@ use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response};
 use tokio::io::DuplexStream;
 
-use super::scene::FRAME;
+use super::scene::{ECHO, FRAME, MESSAGE};
 
 const MIB: u32 = 1024 * 1024;
 
@@ -35,35 +35,49 @@ pub(super) async fn connect(near: DuplexStream, far: DuplexStream, large: bool) 
     Client { requests }
 }
 
-fn connect_head() -> Request<()> {
-    Request::builder().method(Method::CONNECT).uri("bench:1").body(()).expect("head")
+fn connect_head(authority: &'static str) -> Request<()> {
+    Request::builder().method(Method::CONNECT).uri(authority).body(()).expect("head")
 }
 
 impl Client {
-    async fn open(&mut self) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
+    async fn open(&mut self, authority: &'static str) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
         poll_fn(|cx| self.requests.poll_ready(cx)).await.expect("room");
-        self.requests.send_request(connect_head(), false).expect("a stream")
+        self.requests.send_request(connect_head(authority), false).expect("a stream")
     }
 
     /// An upload on a stream of its own, until the server has ended its direction too.
     pub(super) async fn carry(&mut self, chunks: impl Iterator<Item = Bytes>) {
-        let (response, mut send) = self.open().await;
-        for mut chunk in chunks {
-            while !chunk.is_empty() {
-                send.reserve_capacity(chunk.len());
-                let room = poll_fn(|cx| send.poll_capacity(cx)).await.expect("open").expect("room");
-                send.send_data(chunk.split_to(room.min(chunk.len())), false).expect("room");
-            }
+        let (response, mut send) = self.open("bench:1").await;
+        for chunk in chunks {
+            push(&mut send, chunk).await;
         }
         send.send_data(Bytes::new(), true).expect("the end");
         end(&mut response.await.expect("an answer").into_body()).await;
+    }
+
+    /// Messages on a stream of its own, each of which comes back before the next.
+    pub(super) async fn to_and_fro(&mut self, times: usize) {
+        let message = Bytes::from_static(&[1; MESSAGE]);
+        let (response, mut send) = self.open(ECHO).await;
+        let mut body = response.await.expect("an answer").into_body();
+        for _ in 0..times {
+            push(&mut send, message.clone()).await;
+            let mut back = 0;
+            while back < MESSAGE {
+                let data = body.data().await.expect("an echo").expect("an echo");
+                body.flow_control().release_capacity(data.len()).expect("credit");
+                back += data.len();
+            }
+        }
+        send.send_data(Bytes::new(), true).expect("the end");
+        end(&mut body).await;
     }
 
     /// So many streams are opened, answered, and ended by both ends.
     pub(super) async fn come_and_go(&mut self, together: usize) {
         let mut answers = Vec::with_capacity(together);
         for _ in 0..together {
-            answers.push(self.open().await);
+            answers.push(self.open("bench:1").await);
         }
         let mut bodies = Vec::with_capacity(together);
         for (response, mut send) in answers {
@@ -74,6 +88,23 @@ impl Client {
             end(&mut body).await;
         }
     }
+}
+
+async fn push(send: &mut SendStream<Bytes>, mut chunk: Bytes) {
+    while !chunk.is_empty() {
+        send.reserve_capacity(chunk.len());
+        let room = poll_fn(|cx| send.poll_capacity(cx)).await.expect("open").expect("room");
+        send.send_data(chunk.split_to(room.min(chunk.len())), false).expect("room");
+    }
+}
+
+async fn echo(mut body: RecvStream, mut send: SendStream<Bytes>) {
+    while let Some(data) = body.data().await {
+        let data = data.expect("a message");
+        body.flow_control().release_capacity(data.len()).expect("credit");
+        push(&mut send, data).await;
+    }
+    send.send_data(Bytes::new(), true).expect("the end");
 }
 
 async fn end(body: &mut RecvStream) {
@@ -99,6 +130,10 @@ async fn serve(mut connection: Connection<DuplexStream, Bytes>) {
         let Some(accepted) = accepted.await else { return };
         let (request, mut respond) = accepted.expect("a stream");
         let send = respond.send_response(Response::new(()), false).expect("the answer");
+        if request.uri().authority().is_some_and(|authority| authority == ECHO) {
+            tokio::spawn(echo(request.into_body(), send));
+            continue;
+        }
         open.push_back((request.into_body(), send));
     }
 }
