@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hbone_tunnel::{Drain, DrainReport, Inbound, Outbound, Pool, PoolReport, Shutdown, drain};
+use hbone_tunnel::{Drain, DrainReport, Inbound, Listener, Outbound, Pool, PoolReport, Shutdown, drain};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -189,7 +189,7 @@ impl Node {
             .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", bound.name)))?;
         info!(name = bound.name, kind = "hbone", address = %bound.address, "listening");
         self.inbounds.push((inbound.clone(), side.clone()));
-        for (listener, shard) in listeners.into_iter().zip(self.shards.iter()) {
+        for (listener, shard) in Listener::together(listeners).into_iter().zip(self.shards.iter()) {
             let (side, drain) = (side.clone(), drain.clone());
             self.tasks.spawn_on(async move { side.serve(listener, drain).await }, shard);
         }
@@ -209,7 +209,9 @@ impl Node {
         let (destination, peer) = (&capture.route.destination, &capture.peer);
         info!(name = bound.name, kind = "tcp", address = %bound.address, %destination, peer, "listening");
         self.captures.push((capture.clone(), side.clone()));
-        for ((listener, shard), pool) in listeners.into_iter().zip(self.shards.iter()).zip(&self.pools) {
+        for ((listener, shard), pool) in
+            Listener::together(listeners).into_iter().zip(self.shards.iter()).zip(&self.pools)
+        {
             let (side, drain, pool) = (side.clone(), drain.clone(), pool.clone());
             self.tasks.spawn_on(async move { side.serve(listener, pool, drain).await }, shard);
         }

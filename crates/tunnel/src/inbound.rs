@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use hbone_conn::{ErrorCode, Incoming, Side, Tls, TlsError, establish};
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -22,6 +22,7 @@ use crate::expiry;
 use crate::hush::Hush;
 use crate::identity::{SpiffeId, leaf_identity};
 use crate::inbound_config::{InboundConfig, InboundLimits, Snapshot};
+use crate::listener::Listener;
 use crate::serve::Caller;
 use crate::share::{Held, Shares};
 use crate::sockets;
@@ -72,14 +73,17 @@ impl Inbound {
 
     /// Takes connections until the drain starts, then says GOAWAY on all and waits until they have ended,
     /// which the drain's deadline enforces.
-    pub async fn serve(&self, listener: TcpListener, drain: Drain) {
+    pub async fn serve(&self, mut listener: Listener, drain: Drain) {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                (tcp, from) = sockets::accept(&listener, || self.doorway.turn_out()) => {
+                (tcp, from, seat) = listener.accept(0, || self.doorway.turn_out()) => {
                     let place = self.doorway.enter();
                     let (inbound, drain) = (self.clone(), drain.clone());
-                    connections.spawn(async move { inbound.connection(tcp, from, place, drain).await });
+                    connections.spawn(async move {
+                        inbound.connection(tcp, from, place, drain).await;
+                        drop(seat);
+                    });
                 }
                 Some(_) = connections.join_next() => {}
                 more = self.hush.summary() => self.tell_more(more),

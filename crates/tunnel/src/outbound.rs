@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_conn::Request;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::drain::{Drain, Live};
 use crate::error::TunnelError;
+use crate::listener::{Listener, Seat};
 use crate::observe::{Record, Side};
 use crate::outcome::{Break, RelayLimits};
 use crate::pool::{Opened, Pool};
@@ -89,13 +90,15 @@ impl Outbound {
 
     /// Takes connections until the drain starts, then waits for the last tunnel, which the drain's deadline
     /// ends. Clones may serve on other runtimes at the same time, each with the pool of its own.
-    pub async fn serve(&self, listener: TcpListener, pool: Pool, drain: Drain) {
+    pub async fn serve(&self, mut listener: Listener, pool: Pool, drain: Drain) {
         // Clients in the listener's queue must not take our end for an empty answer.
         sockets::guard(&listener);
         let mut tunnels = JoinSet::new();
         loop {
             tokio::select! {
-                (tcp, from) = sockets::accept(&listener, || false) => self.take(&mut tunnels, tcp, from, &pool, &drain),
+                (tcp, from, seat) = listener.accept(SLACK, || false) => {
+                    self.take(&mut tunnels, (tcp, from, seat), &pool, &drain);
+                }
                 Some(_) = tunnels.join_next() => {}
                 _ = drain.started() => break,
             }
@@ -104,7 +107,13 @@ impl Outbound {
         while tunnels.join_next().await.is_some() {}
     }
 
-    fn take(&self, tunnels: &mut JoinSet<()>, tcp: TcpStream, from: SocketAddr, pool: &Pool, drain: &Drain) {
+    fn take(
+        &self,
+        tunnels: &mut JoinSet<()>,
+        (tcp, from, seat): (TcpStream, SocketAddr, Seat),
+        pool: &Pool,
+        drain: &Drain,
+    ) {
         sockets::guard(&tcp);
         let config = Arc::clone(&self.config.borrow());
         sockets::limit_unacknowledged(&tcp, config.unacknowledged);
@@ -117,7 +126,7 @@ impl Outbound {
             return;
         };
         let (live, drain) = (drain.enter(), drain.clone());
-        let tunnel = Tunnel { config, pool: pool.clone(), live, drain, _slot: slot };
+        let tunnel = Tunnel { config, pool: pool.clone(), live, drain, _place: (slot, seat) };
         tunnels.spawn(tunnel.run(tcp, from, record));
     }
 }
@@ -128,7 +137,7 @@ struct Tunnel {
     pool: Pool,
     live: Live,
     drain: Drain,
-    _slot: OwnedSemaphorePermit,
+    _place: (OwnedSemaphorePermit, Seat),
 }
 
 impl Tunnel {
@@ -196,6 +205,10 @@ impl Tunnel {
         request
     }
 }
+
+/// Tunnels that a runtime may have more than another before new ones are handed over: that costs a wake-up, and most
+/// are short.
+const SLACK: usize = 1;
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hbone_tunnel::{
-    Action, Drain, Identity, Inbound, InboundConfig, InboundLimits, Outbound, OutboundConfig, Policy, Pool,
-    PoolConfig, Route, Rule, Shutdown, SpiffeId, drain,
+    Action, Drain, Identity, Inbound, InboundConfig, InboundLimits, Listener, Outbound, OutboundConfig,
+    Policy, Pool, PoolConfig, Route, Rule, Shutdown, SpiffeId, drain,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -114,7 +114,7 @@ impl Running {
     ) -> Inbound {
         let inbound = Inbound::new(config, limits).unwrap();
         let (running, drain) = (inbound.clone(), self.drain.clone());
-        self.tasks.push(tokio::spawn(async move { running.serve(listener, drain).await }));
+        self.tasks.push(tokio::spawn(async move { running.serve(Listener::alone(listener), drain).await }));
         inbound
     }
 
@@ -122,7 +122,8 @@ impl Running {
         let (listener, address) = bind().await;
         let outbound = Outbound::new(config, 1000);
         let (running, drain) = (outbound.clone(), self.drain.clone());
-        self.tasks.push(tokio::spawn(async move { running.serve(listener, pool, drain).await }));
+        self.tasks
+            .push(tokio::spawn(async move { running.serve(Listener::alone(listener), pool, drain).await }));
         (address, outbound)
     }
 

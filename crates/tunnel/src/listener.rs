@@ -1,0 +1,195 @@
+//! The listeners of one address on several runtimes: which of them takes a connection.
+//!
+//! Made by the node, served by both sides. The system deals connections out by chance; one that meets a runtime that
+//! has more than others is handed over to the one that has least, so that a few busy connections do not share a core
+//! while others idle. Counts connections, not what they carry.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use crate::sockets;
+
+/// A listener of one runtime, and its place among those of the same address.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    table: Arc<[Place]>,
+    number: usize,
+    dealt: mpsc::Receiver<Dealt>,
+}
+
+/// A connection on its way to another runtime.
+type Dealt = (std::net::TcpStream, SocketAddr);
+
+/// One runtime as the others see it.
+#[derive(Debug)]
+struct Place {
+    connections: AtomicUsize,
+    hand: mpsc::Sender<Dealt>,
+}
+
+/// A connection that is counted, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    table: Arc<[Place]>,
+    number: usize,
+}
+
+impl Listener {
+    /// A listener that shares its address with none.
+    pub fn alone(tcp: TcpListener) -> Self {
+        let (hand, dealt) = mpsc::channel(1);
+        Self { tcp, table: Arc::new([Place { connections: AtomicUsize::new(0), hand }]), number: 0, dealt }
+    }
+
+    /// Listeners of one address, each of its runtime.
+    pub fn together(listeners: Vec<TcpListener>) -> Vec<Self> {
+        let (places, dealt): (Vec<_>, Vec<_>) = (0..listeners.len())
+            .map(|_| {
+                let (hand, dealt) = mpsc::channel(ON_THE_WAY);
+                (Place { connections: AtomicUsize::new(0), hand }, dealt)
+            })
+            .unzip();
+        let table: Arc<[Place]> = places.into();
+        let seated = listeners.into_iter().zip(dealt).enumerate();
+        seated.map(|(number, (tcp, dealt))| Self { tcp, table: Arc::clone(&table), number, dealt }).collect()
+    }
+
+    /// The next connection for this runtime, see [`sockets::accept`]. It goes elsewhere when this one has over `slack`
+    /// more than another. May be cancelled.
+    pub(crate) async fn accept(
+        &mut self,
+        slack: usize,
+        relieve: impl Fn() -> bool,
+    ) -> (TcpStream, SocketAddr, Seat) {
+        loop {
+            let Self { tcp, table, number, dealt } = self;
+            tokio::select! {
+                (tcp, from) = sockets::accept(tcp, &relieve) => {
+                    if let Some(tcp) = deal(table, *number, slack, tcp, from) {
+                        table[*number].connections.fetch_add(1, Ordering::Relaxed);
+                        return (tcp, from, self.seat());
+                    }
+                }
+                Some((tcp, from)) = dealt.recv() => {
+                    // Counted by who handed it over.
+                    let seat = self.seat();
+                    if let Ok(tcp) = TcpStream::from_std(tcp) {
+                        return (tcp, from, seat);
+                    }
+                }
+            }
+        }
+    }
+
+    fn seat(&self) -> Seat {
+        Seat { table: Arc::clone(&self.table), number: self.number }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.table[self.number].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Hands a connection over to who has least, if that is due; else it comes back.
+fn deal(table: &[Place], number: usize, slack: usize, tcp: TcpStream, from: SocketAddr) -> Option<TcpStream> {
+    let load = |place: &Place| place.connections.load(Ordering::Relaxed);
+    let Some(least) = table.iter().min_by_key(|place| load(place)) else { return Some(tcp) };
+    if load(&table[number]) <= load(least) + slack {
+        return Some(tcp);
+    }
+    // Nobody there any more, or he is behind: better here.
+    let Ok(hand) = least.hand.try_reserve() else { return Some(tcp) };
+    if let Ok(tcp) = tcp.into_std() {
+        least.connections.fetch_add(1, Ordering::Relaxed);
+        hand.send((tcp, from));
+    }
+    None
+}
+
+/// Connections that a runtime has been handed and has not taken.
+const ON_THE_WAY: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn bound() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn who_has_least_gets_the_next_and_what_is_handed_over_is_whole() {
+        let ((first, address), (second, _)) = (bound().await, bound().await);
+        let mut both = Listener::together(vec![first, second]);
+        let (mut idle, mut busy) = (both.pop().unwrap(), both.pop().unwrap());
+        let (mut kept, mut handed) = (Vec::new(), Vec::new());
+        // All come to the first; it keeps every other one.
+        for _ in 0..8 {
+            let client = TcpStream::connect(address).await.unwrap();
+            tokio::select! {
+                taken = busy.accept(0, || false) => kept.push((client, taken)),
+                taken = idle.accept(0, || false) => handed.push((client, taken)),
+            }
+        }
+        assert_eq!((kept.len(), handed.len()), (4, 4));
+        for (client, (tcp, from, _)) in &handed {
+            assert_eq!(client.local_addr().unwrap(), *from);
+            assert_eq!(tcp.peer_addr().unwrap(), *from);
+        }
+        // Those that have gone count no more.
+        kept.clear();
+        for _ in 0..4 {
+            let client = TcpStream::connect(address).await.unwrap();
+            kept.push((client, busy.accept(0, || false).await));
+        }
+        assert_eq!(busy.table[0].connections.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test]
+    async fn some_slack_keeps_connections_where_they_came() {
+        let ((first, address), (second, _)) = (bound().await, bound().await);
+        let mut both = Listener::together(vec![first, second]);
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            let client = TcpStream::connect(address).await.unwrap();
+            kept.push((client, both[0].accept(2, || false).await));
+        }
+        let fourth = TcpStream::connect(address).await.unwrap();
+        let (busy, idle) = both.split_at_mut(1);
+        tokio::select! {
+            _ = busy[0].accept(2, || false) => panic!("three more than the other"),
+            (tcp, ..) = idle[0].accept(2, || false) => {
+                assert_eq!(tcp.peer_addr().unwrap(), fourth.local_addr().unwrap());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_has_gone_is_handed_nothing() {
+        let ((first, address), (second, _)) = (bound().await, bound().await);
+        let mut both = Listener::together(vec![first, second]);
+        both.pop();
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            let client = TcpStream::connect(address).await.unwrap();
+            kept.push((client, both[0].accept(0, || false).await));
+        }
+        assert_eq!(kept.len(), 3);
+    }
+}
