@@ -186,11 +186,12 @@ impl<W: Wire> Driver<W> {
             return Poll::Pending;
         }
         let mut budget = BUDGET;
+        let mut looked = None;
         loop {
             let committed = self.out.len();
             let blocked = self.flush(cx);
             let (input, read) = self.fill(cx);
-            match self.visit(cx, input, blocked) {
+            match self.visit(cx, input, blocked, &mut looked) {
                 Visit::Again => {}
                 Visit::Parked(due) => {
                     if !blocked && self.flush(cx) {
@@ -199,6 +200,7 @@ impl<W: Wire> Driver<W> {
                     if self.write_error.is_none() && !self.timer.poll_due(cx, due) {
                         return Poll::Pending;
                     }
+                    looked = None;
                 }
                 Visit::Ended(result) => return Poll::Ready(self.last_flight(result)),
             }
@@ -216,6 +218,9 @@ impl<W: Wire> Driver<W> {
     fn flush(&mut self, cx: &mut Context<'_>) -> bool {
         if !self.writing {
             return true;
+        }
+        if self.out.is_empty() && !self.wire.is_unflushed() {
+            return false;
         }
         let flushed = self.wire.poll_flush(cx, &mut self.out);
         match uninterrupted(cx, flushed) {
@@ -265,11 +270,22 @@ impl<W: Wire> Driver<W> {
     }
 
     /// One visit under the lock: the engine takes `input` and commits the next flight.
-    fn visit(&mut self, cx: &mut Context<'_>, input: Option<Input>, blocked: bool) -> Visit {
-        let Self { shared, out, effects, notes, timer, listening, .. } = self;
-        let now = clock::now();
+    /// `looked` is when the clock was last looked at in this poll: precise enough where nothing happens.
+    fn visit(
+        &mut self,
+        cx: &mut Context<'_>,
+        input: Option<Input>,
+        blocked: bool,
+        looked: &mut Option<Instant>,
+    ) -> Visit {
         let silent = input.is_none();
-        let mut visit = shared.with_effects(effects, |state, effects| {
+        let before = looked.filter(|_| silent);
+        if let Some(visit) = before.and_then(|now| self.glance(cx, now, blocked)) {
+            return visit;
+        }
+        let Self { shared, out, effects, notes, timer, listening, .. } = self;
+        let now = *looked.insert(clock::now());
+        let mut visit = shared.visit(|state| {
             state.driver.parking.runs();
             match input {
                 Some(Input::Fill(Fill::Data(data))) => state.conn.handle_bytes(now, data),
@@ -293,8 +309,7 @@ impl<W: Wire> Driver<W> {
             if let Some(result) = ended {
                 return Visit::Ended(result.clone());
             }
-            // A wire that was not asked for input while that was not wanted wakes nobody when it has some.
-            let resumed = !std::mem::replace(listening, state.conn.wants_read()) && *listening;
+            let resumed = resumes(state, listening);
             // Who waits for this flight is told in the next turn.
             let told = blocked || out.is_empty() || !state.driver.is_awaited();
             if silent && told && !resumed && (blocked || !state.conn.wants_transmit()) {
@@ -312,6 +327,26 @@ impl<W: Wire> Driver<W> {
             *due = self.heed_silence(now, *due);
         }
         visit
+    }
+
+    /// A visit that goes to rest at once, if nothing has to go out and no deadline has passed: the engine need not be
+    /// asked again after each input. `None`: it has to.
+    fn glance(&mut self, cx: &mut Context<'_>, now: Instant, blocked: bool) -> Option<Visit> {
+        let Self { shared, effects, timer, listening, .. } = self;
+        if blocked || !*listening {
+            return None;
+        }
+        let due = shared.visit(|state| {
+            let due = state.conn.poll_timeout().is_some_and(|due| due <= now);
+            if due || !state.is_quiet() || !state.conn.wants_read() {
+                return None;
+            }
+            state.driver.parking.runs();
+            state.written(effects);
+            Some(timer.park(state, Park::Idle, cx, effects))
+        })?;
+        self.effects.run(&self.shared);
+        Some(Visit::Parked(self.heed_silence(now, due)))
     }
 
     /// Lets buffers go after a silence. Returns when to look again, at the latest.
@@ -474,6 +509,12 @@ impl<W> fmt::Debug for Driver<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").field("unsent", &self.out.len()).finish_non_exhaustive()
     }
+}
+
+/// Whether the engine takes input again. A wire that was not asked for input while that was not wanted wakes nobody
+/// when it has some.
+fn resumes(state: &State, listening: &mut bool) -> bool {
+    !std::mem::replace(listening, state.conn.wants_read()) && *listening
 }
 
 /// One tokio timer, moved only when it must fire earlier or has fired: most deadlines only ever move later.

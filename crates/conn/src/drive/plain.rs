@@ -16,6 +16,8 @@ use crate::proto::Transmit;
 
 /// Pieces gathered into one write.
 pub(super) const GATHER: usize = 128;
+/// Pieces of a flight that is called short.
+const FEW: usize = 4;
 /// Octets gathered by copying, for transports that take one piece at a time.
 const COPY: usize = 32 * 1024;
 
@@ -97,6 +99,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Plain<T> {
         Poll::Ready(Ok(()))
     }
 
+    fn is_unflushed(&self) -> bool {
+        self.unflushed
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
@@ -124,8 +130,22 @@ fn poll_write<T: AsyncWrite + Unpin>(
     out: &Transmit,
     joined: &mut Vec<u8>,
 ) -> Poll<io::Result<usize>> {
-    let mut slices = [IoSlice::new(&[]); GATHER];
-    let count = out.io_slices(&mut slices);
+    // A place for each of many pieces costs more than a short flight itself.
+    if out.segments() <= FEW {
+        poll_write_of(io, cx, out, joined, &mut [IoSlice::new(&[]); FEW])
+    } else {
+        poll_write_of(io, cx, out, joined, &mut [IoSlice::new(&[]); GATHER])
+    }
+}
+
+fn poll_write_of<'a, T: AsyncWrite + Unpin>(
+    io: &mut T,
+    cx: &mut Context<'_>,
+    out: &'a Transmit,
+    joined: &mut Vec<u8>,
+    slices: &mut [IoSlice<'a>],
+) -> Poll<io::Result<usize>> {
+    let count = out.io_slices(slices);
     let slices = &slices[..count];
     if count > 1 && io.is_write_vectored() {
         return Pin::new(io).poll_write_vectored(cx, slices);

@@ -282,6 +282,11 @@ impl Shared {
         result
     }
 
+    /// The driver's own visit, which settles by itself what there is to settle.
+    pub(super) fn visit<R>(&self, visit: impl FnOnce(&mut State) -> R) -> R {
+        visit(&mut self.guarded.lock().state)
+    }
+
     /// Who is at the other end.
     pub(super) fn peer(&self) -> Arc<Peer> {
         Arc::clone(&self.peer)
@@ -322,6 +327,12 @@ impl State {
             effects.driver = Some(waker);
             effects.any = true;
         }
+    }
+
+    /// Whether there is nothing for the driver but what its wire or the time brings: no call would wake it.
+    pub(super) fn is_quiet(&self) -> bool {
+        let Self { conn, driver, .. } = self;
+        self.closed.is_none() && !conn.has_notes() && !conn.wants_transmit() && driver.flushing.is_empty()
     }
 
     fn dispatch(&mut self, event: Event, effects: &mut Effects) {

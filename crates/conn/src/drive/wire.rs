@@ -33,6 +33,11 @@ pub trait Wire: Send + Unpin + 'static {
     /// The transport's own, and `WriteZero`.
     fn poll_flush(&mut self, cx: &mut Context<'_>, out: &mut Transmit) -> Poll<io::Result<()>>;
 
+    /// Whether `poll_flush` has something to do although nothing is given to it. Not asked by those who cannot know.
+    fn is_unflushed(&self) -> bool {
+        true
+    }
+
     /// Ends our direction, after everything was flushed.
     ///
     /// # Errors

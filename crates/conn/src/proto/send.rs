@@ -29,11 +29,17 @@ pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> boo
         return false;
     }
     state.last_flight = now;
+    state.replies = 0;
+    state.unsent_resets = 0;
+    if !is_due(state) && !ends_now(state) {
+        state.watch_connection_window(now);
+        state.charge_memory();
+        state.rest_if_idle(now);
+        return false;
+    }
     if std::mem::take(&mut state.preface_due) {
         out.scratch().extend_from_slice(PREFACE);
     }
-    state.replies = 0;
-    state.unsent_resets = 0;
     while let Some(frame) = state.control.pop_front() {
         control(state, now, frame, out);
     }
@@ -55,6 +61,14 @@ pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> boo
     state.rest_if_idle(now);
     state.stats.octets_sent += out.len() as u64;
     !out.is_empty()
+}
+
+/// Whether a connection that has nothing else to send has its end to send, because it was drained.
+fn ends_now(state: &mut State) -> bool {
+    if state.is_open() {
+        state.end_if_drained();
+    }
+    is_due(state)
 }
 
 /// Whether `flight` would find something, as far as that can be told cheaply.

@@ -44,6 +44,11 @@ impl Transmit {
         self.len
     }
 
+    /// How many pieces there are to be written.
+    pub fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Fills `slices` with what is to be written, in order; returns how many were filled.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
