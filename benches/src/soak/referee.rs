@@ -94,7 +94,8 @@ pub(super) fn sender_is_honest(spent: &Tally, credit: &Tally, receiver: &Config)
 
 /// Who receives DATA announces no more than was used: `used` has reached the receiver, `credit` has left it.
 pub(super) fn receiver_is_honest(used: &Tally, credit: &Tally, receiver: &Config) {
-    let size = connection_window(receiver);
+    // It follows the path, up to its ceiling.
+    let size = connection_window(receiver).max(i64::from(receiver.max_connection_window_size));
     let open = i64::from(DEFAULT_WINDOW) + credit.credit - used.charged;
     assert!(open <= size, "H46: {} octets of the connection's credit are invented", open - size);
     let most = [receiver.initial_window_size, receiver.max_window_size, DEFAULT_WINDOW].into_iter().max();
