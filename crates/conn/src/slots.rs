@@ -80,10 +80,12 @@ impl<T> Slots<T> {
         index
     }
 
+    #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
         self.chunks.get(index / CHUNK)?.row.as_ref()?[index % CHUNK].as_ref()
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.chunks.get_mut(index / CHUNK)?.row.as_mut()?[index % CHUNK].as_mut()
     }

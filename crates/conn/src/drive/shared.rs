@@ -562,6 +562,7 @@ impl State {
         self.pick_response(before);
     }
 
+    #[inline]
     fn pick_response(&mut self, place: Option<NonZeroU32>) -> Option<Response> {
         self.responses.remove(place?.get() as usize - 1)
     }

@@ -38,6 +38,7 @@ pub(super) struct ClosedStreams {
 }
 
 impl ClosedStreams {
+    #[inline]
     pub(super) fn remember(&mut self, id: StreamId, ending: Ending) {
         if self.recent.len() >= REMEMBERED
             && let Some(Entry { id: forgotten, ending: Ending::ByUs, .. }) = self.recent.pop_front()

@@ -171,6 +171,7 @@ impl RecvHalf {
     /// Whether credit is due that is worth a WINDOW_UPDATE and that nobody has listed yet; the caller lists it. What
     /// only the shortage of memory holds back is noted there.
     #[must_use = "credit that is not listed is lost to the peer"]
+    #[inline]
     pub(super) fn joins_credit(&mut self, memory: &mut Charge) -> bool {
         let joins = self.credit_due(memory.pressure()) && !self.credit_listed;
         self.credit_listed |= joins;
@@ -178,6 +179,7 @@ impl RecvHalf {
         joins
     }
 
+    #[inline]
     fn note_withheld(&self, memory: &mut Charge) {
         if memory.pressure() != Pressure::None {
             memory.withheld |= !self.credit_listed && self.credit_due(Pressure::None);
@@ -185,6 +187,7 @@ impl RecvHalf {
     }
 
     /// Whether credit is due that is worth a WINDOW_UPDATE.
+    #[inline]
     pub(super) fn credit_due(&self, pressure: Pressure) -> bool {
         self.state == RecvState::Open
             && match self.window_under(pressure) {

@@ -39,6 +39,7 @@ impl Ids {
     }
 
     /// The slot of that stream.
+    #[inline]
     pub(super) fn find(&self, id: StreamId) -> Option<u32> {
         let index = self.entries[self.place(id)?].index;
         (index != GONE).then_some(index)
@@ -73,6 +74,7 @@ impl Ids {
 
     /// The place of an identifier. As many stand behind it as half its distance from the last one at most, and
     /// so before it: the two bounds are one where none is missing.
+    #[inline]
     fn place(&self, id: StreamId) -> Option<usize> {
         let (first, last) = (self.entries.first()?.id, self.entries.last()?.id);
         if id < first || id > last {

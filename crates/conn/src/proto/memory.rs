@@ -120,6 +120,12 @@ impl Charge {
         Self { budget, charged: 0, pressure: Pressure::None, withheld: false }
     }
 
+    /// Whether there is a budget: without one memory is never short.
+    #[inline]
+    pub(super) const fn is_shared(&self) -> bool {
+        self.budget.is_some()
+    }
+
     /// The connection holds so many octets now.
     pub(super) fn holds(&mut self, octets: usize) {
         let Some(budget) = &self.budget else { return };

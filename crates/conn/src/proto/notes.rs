@@ -92,6 +92,15 @@ struct Book {
     closed: bool,
 }
 
+impl Book {
+    fn write(&mut self, note: Note) {
+        if !self.closed {
+            self.closed = matches!(note, Note::Closed(_));
+            self.notes.push_back(note);
+        }
+    }
+}
+
 /// The notes that nobody has taken yet, if somebody takes them.
 #[derive(Debug, Default)]
 pub(super) struct Notes(Option<Box<Book>>);
@@ -106,12 +115,10 @@ impl Notes {
         self.0.is_some()
     }
 
+    #[inline]
     pub(super) fn note(&mut self, note: Note) {
-        if let Some(book) = &mut self.0
-            && !book.closed
-        {
-            book.closed = matches!(note, Note::Closed(_));
-            book.notes.push_back(note);
+        if let Some(book) = &mut self.0 {
+            book.write(note);
         }
     }
 

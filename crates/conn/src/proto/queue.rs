@@ -75,6 +75,7 @@ impl Chunks {
     }
 
     /// Its number. There are far fewer than 2^32: every one holds octets of a window or of an application's writes.
+    #[inline]
     fn insert(&mut self, chunk: Chunk) -> u32 {
         self.count += 1;
         let number = self.vacant;
@@ -92,6 +93,7 @@ impl Chunks {
     }
 
     /// Vacates a place whose chunk was taken; the place of the one behind it.
+    #[inline]
     fn vacate(&mut self, number: u32) -> u32 {
         let Some(place) = self.links.get_mut(number as usize) else { return NONE };
         let next = std::mem::replace(&mut place.next, self.vacant);
@@ -256,6 +258,7 @@ impl ByteQueue {
         Some(chunks.at(self.last)?.0)
     }
 
+    #[inline]
     fn push_chunk(&mut self, chunks: &mut Chunks, chunk: Chunk) {
         let number = chunks.insert(chunk);
         match chunks.at(self.last) {
@@ -266,6 +269,7 @@ impl ByteQueue {
     }
 
     /// The first chunk was taken: the next one is the first.
+    #[inline]
     fn forget_first(&mut self, chunks: &mut Chunks) {
         self.first = chunks.vacate(self.first);
         if self.first == NONE {

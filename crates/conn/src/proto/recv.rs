@@ -68,6 +68,7 @@ enum Target {
     Idle,
 }
 
+#[inline]
 fn target(state: &State, id: StreamId) -> Target {
     let Some(key) = state.streams.find(id) else {
         return if state.is_idle(id) { Target::Idle } else { Target::Closed(state.closed.recall(id)) };

@@ -16,7 +16,14 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 impl State {
     /// After anything that streams hold, or their credit, has changed: charges it. While credit is withheld a timer
     /// looks after it: the memory may be given back elsewhere.
+    #[inline]
     pub(super) fn charge_memory(&mut self) {
+        if self.charge.is_shared() {
+            self.charge_shared_memory();
+        }
+    }
+
+    fn charge_shared_memory(&mut self) {
         self.charge.holds(self.stats.unread + self.stats.queued);
         if self.charge.withheld && self.is_open() && !self.timers.is_set(Timer::Memory) {
             self.timers.set(Timer::Memory, self.heard() + LOOK_AGAIN);

@@ -125,14 +125,17 @@ impl Streams {
         self.slots.put(slot, stream)
     }
 
+    #[inline]
     pub(super) fn find(&self, id: StreamId) -> Option<StreamKey> {
         self.ids[id.initiator() as usize].find(id).map(|index| StreamKey { index, id })
     }
 
+    #[inline]
     pub(super) fn get(&self, key: StreamKey) -> Option<&Stream> {
         self.slots.get(key.index()).filter(|stream| stream.key == key)
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
         self.slots.get_mut(key.index()).filter(|stream| stream.key == key)
     }
