@@ -47,6 +47,8 @@ pub use proto::{
 
 #[cfg(feature = "driver")]
 mod drive;
+#[cfg(all(feature = "tls", any(test, fuzzing)))]
+pub use drive::tls_fuzzing;
 #[cfg(feature = "driver")]
 pub use drive::{
     Backlog, Driver, Fill, Handle, Incoming, Observer, Peer, Plain, ReadHalf, Stream, TracingObserver, Wire,

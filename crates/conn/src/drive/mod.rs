@@ -34,6 +34,8 @@ pub use observer::Observer;
 pub use peer::Peer;
 pub use plain::Plain;
 pub use stream::Stream;
+#[cfg(all(feature = "tls", any(test, fuzzing)))]
+pub use tls::fuzzing as tls_fuzzing;
 #[cfg(feature = "tls")]
 pub use tls::{Records, Tls, TlsError};
 pub use tracing_observer::TracingObserver;

@@ -87,8 +87,25 @@ impl<T> Handshake<T> {
         Ok((facts, Own::new(self.io, layer, &self.input)))
     }
 
+    #[cfg(test)]
+    pub(super) fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    #[cfg(test)]
+    pub(super) fn take_input(&mut self, octets: &[u8]) {
+        self.input.extend_from_slice(octets);
+    }
+
+    /// The records without a transport, and what has come behind the handshake.
+    #[cfg(test)]
+    pub(super) fn into_layer(self) -> Result<(Facts, Layer, Vec<u8>), TlsError> {
+        let (facts, layer) = self.session.finish()?;
+        Ok((facts, layer, self.input))
+    }
+
     /// rustls takes the records that are there, but nothing beyond the handshake's end.
-    fn step(&mut self) -> Result<(), rustls::Error> {
+    pub(super) fn step(&mut self) -> Result<(), rustls::Error> {
         loop {
             let (discard, turn) = self.session.turn(&mut self.input[..self.given], &mut self.output);
             self.input.drain(..discard);

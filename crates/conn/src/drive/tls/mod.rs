@@ -11,6 +11,8 @@ mod connect;
 mod error;
 mod facts;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod handshake;
 mod incoming;
 mod keys;
@@ -21,6 +23,10 @@ mod own;
 mod record;
 mod seal;
 mod source;
+#[cfg(any(test, fuzzing))]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use connect::Records;
