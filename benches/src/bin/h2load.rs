@@ -13,8 +13,9 @@ use hbone_benches::report::{Better, Limit, Measure, Verdict};
 
 const OURS: &str = "hbone";
 const STOCK: &str = "h2";
-/// Connections, streams at a time on each of them, and the least that ours is to reach of h2's requests a second.
-const LOADS: [(u32, u32, f64); 2] = [(10, 100, 2.0), (100, 100, 2.0)];
+/// Connections, streams at a time on each of them, and how many times h2's requests a second ours is to reach, if that
+/// is said.
+const LOADS: [(u32, u32, Option<f64>); 2] = [(10, 100, Some(2.0)), (100, 100, None)];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -56,7 +57,9 @@ fn compare(rounds: usize) -> io::Result<()> {
                 measure.push(name, load(&server.address, connections, streams)?);
             }
         }
-        measure.demand(STOCK, Limit::AtLeast(least));
+        if let Some(least) = least {
+            measure.demand(STOCK, Limit::AtLeast(least));
+        }
         show(&measure, connections, streams);
     }
     Ok(())
@@ -66,12 +69,13 @@ fn show(measure: &Measure, connections: u32, streams: u32) {
     println!("{connections} connections, {streams} streams at a time on each, requests per second");
     for entry in &measure.entries {
         let spread = entry.spread();
-        println!("  {:<8} {:>9.0} ({:.0}..{:.0})", entry.contender, spread.median, spread.least, spread.most);
+        let ratio = measure.ratio(entry).unwrap_or(f64::NAN);
+        let (median, least, most) = (spread.median, spread.least, spread.most);
+        println!("  {:<8} {median:>9.0} ({least:.0}..{most:.0})   ours ÷ theirs {ratio:.2}", entry.contender);
     }
     for bar in &measure.bars {
-        let found = measure.ratio_of(bar).unwrap_or(f64::NAN);
         let word = if measure.verdict(bar) == Verdict::Met { "met" } else { "missed" };
-        println!("  ours ÷ theirs {found:.2}, bar {}: {word}", bar.ratio);
+        println!("  bar {}: {word}", bar.ratio);
     }
 }
 

@@ -45,7 +45,7 @@ impl Client {
     }
 
     /// Messages on a stream of its own, each of which comes back before the next.
-    pub(super) async fn to_and_fro(&mut self, times: usize) {
+    pub(super) async fn exchange(&mut self, times: usize) {
         let message = Bytes::from_static(&[1; MESSAGE]);
         let mut stream = self.handle.open(Request::connect(ECHO)).await.expect("a stream");
         for _ in 0..times {

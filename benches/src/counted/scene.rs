@@ -126,8 +126,8 @@ impl Scene {
                         pipe.write_all(&chunk).await.expect("the pipe");
                     }
                 }
-                (Work::RoundTrips, Client::Ours(client)) => client.to_and_fro(times).await,
-                (Work::RoundTrips, Client::Stock(client)) => client.to_and_fro(times).await,
+                (Work::RoundTrips, Client::Ours(client)) => client.exchange(times).await,
+                (Work::RoundTrips, Client::Stock(client)) => client.exchange(times).await,
                 (Work::Streams(together), Client::Ours(client)) => {
                     for _ in 0..times.div_ceil(together) {
                         client.come_and_go(together).await;

@@ -56,7 +56,7 @@ impl Client {
     }
 
     /// Messages on a stream of its own, each of which comes back before the next.
-    pub(super) async fn to_and_fro(&mut self, times: usize) {
+    pub(super) async fn exchange(&mut self, times: usize) {
         let message = Bytes::from_static(&[1; MESSAGE]);
         let (response, mut send) = self.open(ECHO).await;
         let mut body = response.await.expect("an answer").into_body();
