@@ -58,7 +58,7 @@ impl Situation {
             Self::Bulk { .. } => "bulk",
             Self::Churn { .. } => "churn",
             Self::Trip { .. } | Self::Beside { .. } => "trip",
-            Self::Idle { .. } => "idle",
+            Self::Idle { .. } => "memory",
         }
     }
 
@@ -75,7 +75,7 @@ impl Situation {
             Self::Churn { lanes } => format!("churn/{lanes}"),
             Self::Trip { octets } => format!("trip/idle/{octets}"),
             Self::Beside { connections } => format!("trip/beside/{connections}"),
-            Self::Idle { count } => format!("idle/{count}"),
+            Self::Idle { count } => format!("memory/{count}"),
         }
     }
 
@@ -143,7 +143,7 @@ impl Situation {
             Self::Bulk { connections, way } => bulk(chain, way, connections, amount.octets).await,
             Self::Churn { lanes } => churn(chain, lanes, amount.time).await,
             Self::Trip { octets } => {
-                let times = client::round_trips(chain.entry, octets, amount.time, None).await?;
+                let times = client::round_trips(chain.entry, octets, amount.time).await?;
                 Ok(percentiles(&times))
             }
             Self::Beside { connections } => beside(chain, connections, amount.time).await,
@@ -185,7 +185,7 @@ async fn beside(chain: &Chain, connections: usize, time: Duration) -> io::Result
     // The first windows have opened and buffers are full.
     tokio::time::sleep(time / 4).await;
     let (before, start) = (load.carried(), Instant::now());
-    let times = client::round_trips(chain.entry, MESSAGE, time, Some(PACE)).await?;
+    let times = client::paced_trips(chain.entry, MESSAGE, time, PACE).await?;
     let carried = load.carried() - before;
     let speed = carried as f64 / MIB / start.elapsed().as_secs_f64();
     load.stop().await?;
@@ -224,7 +224,7 @@ fn plural(count: usize, what: &str) -> String {
 /// KiB of an idle tunnel, both ends together.
 const IDLE_LIMIT: f64 = 6.0;
 
-/// How often a message is due beside bulk.
+/// How often a message is sent beside bulk.
 const PACE: Duration = Duration::from_millis(1);
 /// After which a chain has given back what it holds only while it works.
 const SETTLE: Duration = Duration::from_millis(1500);

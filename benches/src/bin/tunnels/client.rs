@@ -95,27 +95,24 @@ async fn download(socket: &mut TcpStream, mut left: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The times of round trips over one connection for that long, sorted; those of the first tenth do not count. With a
-/// pace, a message is due that often; without one, as soon as the last is back.
+/// The times of round trips over one connection for that long, sorted; those of the first tenth do not count. Each
+/// message is sent when the answer to the one before is there.
 pub(crate) async fn round_trips(
     address: SocketAddr,
     octets: usize,
     time: Duration,
-    pace: Option<Duration>,
 ) -> io::Result<Vec<Duration>> {
     let task = tokio::spawn(async move {
         let mut socket = connect(address).await?;
         let mut message = vec![b'e'; octets];
         let mut times = Vec::new();
         let begin = Instant::now();
-        let mut due = begin;
-        while due.max(Instant::now()) < begin + time {
-            let from = if pace.is_some() { waited(due).await } else { Instant::now() };
+        while begin.elapsed() < time {
+            let start = Instant::now();
             round_trip(&mut socket, &mut message).await?;
             if begin.elapsed() > time / 10 {
-                times.push(from.elapsed());
+                times.push(start.elapsed());
             }
-            due += pace.unwrap_or_default();
         }
         times.sort();
         io::Result::Ok(times)
@@ -123,14 +120,42 @@ pub(crate) async fn round_trips(
     task.await.map_err(io::Error::other)?
 }
 
-/// Waits until a message is due, and tells from when its time counts: from when it was due if the one before took
-/// longer, else a stall would be one figure of many. That the timer is late does not count.
-async fn waited(due: Instant) -> Instant {
-    if due <= Instant::now() {
-        return due;
-    }
-    tokio::time::sleep_until(due.into()).await;
-    Instant::now()
+/// The same with a message at every `pace`, whether or not those before are answered: else a stall would be one figure,
+/// and the quiet before it a thousand.
+pub(crate) async fn paced_trips(
+    address: SocketAddr,
+    octets: usize,
+    time: Duration,
+    pace: Duration,
+) -> io::Result<Vec<Duration>> {
+    let (mut read, mut write) = connect(address).await?.into_split();
+    let (sent, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    let sender = tokio::spawn(async move {
+        let message = vec![b'e'; octets];
+        let mut due = Instant::now();
+        let end = due + time;
+        while due < end {
+            tokio::time::sleep_until(due.into()).await;
+            let _ = sent.send(Instant::now());
+            write.write_all(&message).await?;
+            due += pace;
+        }
+        io::Result::Ok(write)
+    });
+    let receiver = tokio::spawn(async move {
+        let mut times = Vec::new();
+        let mut message = vec![0; octets];
+        while let Some(start) = starts.recv().await {
+            read.read_exact(&mut message).await?;
+            times.push(start.elapsed());
+        }
+        io::Result::Ok(times)
+    });
+    // The connection ends only when all answers are there.
+    let _write = sender.await.map_err(io::Error::other)??;
+    let mut times = receiver.await.map_err(io::Error::other)??;
+    times.sort();
+    Ok(times)
 }
 
 /// Opens connections one after the other in `lanes` tasks for that long: a message each way, then the end each way.

@@ -125,10 +125,10 @@ fn words(section: &str) -> (&'static str, &'static str) {
         "churn" => ("Tunnels opened", "Each carries 64 octets each way and ends in both directions."),
         "trip" => (
             "Round trips",
-            "One message at a time over a tunnel that is open. Beside bulk a message is due every millisecond, and counts from \
-             then if the one before took longer.",
+            "One message at a time over a tunnel that is open; beside bulk, one every millisecond, whether or not those \
+             before are answered.",
         ),
-        "idle" => {
+        "memory" => {
             ("Memory", "Resident memory of all the tunnel's processes, beyond that of the fresh chain.")
         }
         "cores" => (
