@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -38,7 +39,8 @@ impl fmt::Display for TrustDomain {
 /// A workload's identity: `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpiffeId {
-    text: Box<str>,
+    // Shared: every tunnel keeps the names of both ends.
+    text: Arc<str>,
     // Lengths of the parts; every part lies in `text` at a place that follows from them.
     trust_domain: u16,
     namespace: u16,
@@ -58,7 +60,7 @@ impl SpiffeId {
     }
 
     /// The whole identity as it was written.
-    pub const fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 

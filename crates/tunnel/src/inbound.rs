@@ -192,12 +192,12 @@ impl Inbound {
                         stream.reset(ErrorCode::REFUSED_STREAM);
                         continue;
                     };
-                    let caller = Caller {
+                    let caller = Box::new(Caller {
                         snapshots: self.snapshot.subscribe(),
                         source: Arc::clone(&source),
                         from,
                         drain: drain.clone(),
-                    };
+                    });
                     tunnels.spawn(caller.serve(request, stream, slots));
                 }
                 Some(_) = tunnels.join_next() => {}

@@ -126,13 +126,17 @@ impl Outbound {
             return;
         };
         let (live, drain) = (drain.enter(), drain.clone());
-        let tunnel = Tunnel { config, pool: pool.clone(), live, drain, _place: (slot, seat) };
-        tunnels.spawn(tunnel.run(tcp, from, record));
+        let pool = pool.clone();
+        let tunnel = Tunnel { tcp, from, record, config, pool, live, drain, _place: (slot, seat) };
+        tunnels.spawn(Box::new(tunnel).run());
     }
 }
 
-/// One connection of a client.
+/// One connection of a client. Boxed while it runs: a task keeps a second place for what it is given.
 struct Tunnel {
+    tcp: TcpStream,
+    from: SocketAddr,
+    record: Record,
     config: Arc<OutboundConfig>,
     pool: Pool,
     live: Live,
@@ -141,46 +145,46 @@ struct Tunnel {
 }
 
 impl Tunnel {
-    async fn run(mut self, tcp: TcpStream, from: SocketAddr, mut record: Record) {
+    async fn run(mut self: Box<Self>) {
         // Boxed: a tunnel is smaller without the ways to it.
         let opening = Box::pin(async {
             tokio::select! {
                 biased;
-                _ = sockets::failure(&tcp) => Err(TunnelError::ClientGone),
-                opened = self.open(from) => opened,
+                _ = sockets::failure(&self.tcp) => Err(TunnelError::ClientGone),
+                opened = self.open() => opened,
                 () = self.drain.expired() => Err(TunnelError::Draining),
             }
         });
-        match opening.await {
-            Ok(opened) => {
-                self.live.stands();
-                record.status(opened.response.status());
-                record.peer(opened.lease.peer());
-                let stop = pin!(async {
-                    self.drain.expired().await;
-                    Break::Drained
-                });
-                let Opened { stream, lease, .. } = opened;
-                let relayed = relay(tcp, stream, self.config.relay, stop).await;
-                drop(lease);
-                if relayed.broken.is_none() {
-                    self.live.finished();
-                }
-                record.ended(&relayed);
+        let (stream, lease) = match opening.await {
+            Ok(Opened { stream, response, lease }) => {
+                self.record.status(response.status());
+                self.record.peer(lease.peer());
+                (stream, lease)
             }
             Err(error) => {
-                sockets::reset(tcp);
+                sockets::reset(self.tcp);
                 if let TunnelError::Rejected { status, .. } = &error {
-                    record.status(*status);
+                    self.record.status(*status);
                 }
-                record.failed(&error);
+                return self.record.failed(&error);
             }
+        };
+        self.live.stands();
+        let stop = pin!(async {
+            self.drain.expired().await;
+            Break::Drained
+        });
+        let relayed = relay(self.tcp, stream, self.config.relay, stop).await;
+        drop(lease);
+        if relayed.broken.is_none() {
+            self.live.finished();
         }
+        self.record.ended(&relayed);
     }
 
-    async fn open(&self, from: SocketAddr) -> Result<Opened, TunnelError> {
+    async fn open(&self) -> Result<Opened, TunnelError> {
         let (route, after) = (&self.config.route, self.config.setup_timeout);
-        let request = self.request(from);
+        let request = self.request();
         let opened = timeout(after, self.pool.connect(&self.config.identity, &route.via, &request))
             .await
             .map_err(|_| TunnelError::SetupTimeout { peer: route.via.address.clone(), after })??;
@@ -194,10 +198,10 @@ impl Tunnel {
         }
     }
 
-    fn request(&self, from: SocketAddr) -> Request {
+    fn request(&self) -> Request {
         let mut request = Request::connect(&self.config.route.destination.to_string());
         if self.config.forwarded {
-            request.push("forwarded", &format!("for=\"{from}\""));
+            request.push("forwarded", &format!("for=\"{}\"", self.from));
         }
         if let Some(baggage) = &self.config.baggage {
             request.push("baggage", baggage);

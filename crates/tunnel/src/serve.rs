@@ -44,7 +44,7 @@ enum Failed {
 
 impl Caller {
     /// `_place` is what the tunnel holds for as long as it lives.
-    pub(crate) async fn serve<P>(mut self, request: Request, mut stream: Stream, _place: P) {
+    pub(crate) async fn serve<P>(mut self: Box<Self>, request: Request, mut stream: Stream, _place: P) {
         let mut live = self.drain.enter();
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
         let config = &snapshot.config;
