@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::model::{Case, ITSELF, Measure, Report, Section, Verdict};
+use super::model::{Bar, Case, ITSELF, Measure, Report, Section, Verdict};
 use super::plot::plot;
 use super::words::{factor, is_ceiling, is_good, ratio, verdict};
 
@@ -123,17 +123,37 @@ fn telling(section: &Section) -> Option<(&Case, &Measure, &str, f64)> {
     })
 }
 
+/// What is demanded: what is missed to be seen at once, what is met behind one more click if it is much.
 fn bars(out: &mut String, report: &Report) {
     let all = report.bars().count();
     if all == 0 {
         return;
     }
-    let met = report.bars().filter(|(_, measure, bar)| measure.verdict(bar) == Verdict::Met).count();
-    let _ = writeln!(out, "<h2 id=\"bars\">Bars: {met} of {all} met</h2>");
-    out.push_str("<p>What is demanded of ours ÷ theirs.</p>\n<div class=\"scroll\"><table><thead><tr>");
+    let is_met = |row: &Row<'_>| row.1.verdict(row.2) == Verdict::Met;
+    let (met, rest): (Vec<_>, Vec<_>) = report.bars().partition(is_met);
+    let _ = writeln!(out, "<h2 id=\"bars\">Bars: {} of {all} met</h2>", met.len());
+    out.push_str("<p>What is demanded of ours ÷ theirs.</p>\n");
+    table(out, &rest);
+    let open = if all > MANY { "" } else { " open=\"open\"" };
+    let _ = writeln!(out, "<details{open}><summary>met: {}</summary>", met.len());
+    table(out, &met);
+    out.push_str("</details>\n");
+}
+
+/// Bars that a page shows all at once.
+const MANY: usize = 16;
+
+/// A bar with its case and its measure.
+type Row<'a> = (&'a Case, &'a Measure, &'a Bar);
+
+fn table(out: &mut String, rows: &[Row<'_>]) {
+    if rows.is_empty() {
+        return;
+    }
+    out.push_str("<div class=\"scroll\"><table><thead><tr>");
     out.push_str("<th>case</th><th>measure</th><th>against</th><th class=\"number\">bar</th>");
     out.push_str("<th class=\"number\">found</th><th></th></tr></thead><tbody>\n");
-    for (case, measure, bar) in report.bars() {
+    for (case, measure, bar) in rows {
         let judged = measure.verdict(bar);
         let class = match judged {
             Verdict::Met => "good",
