@@ -14,6 +14,9 @@ const ABOVE: f64 = 1.6;
 /// Marks on an axis, about.
 const MARKS: f64 = 4.0;
 
+/// How far apart labels on an axis stand at least, in percent of the width.
+const APART: f64 = 15.0;
+
 /// Where a figure stands, in percent of the width.
 enum Scale {
     /// From zero on.
@@ -45,6 +48,19 @@ impl Scale {
             Self::Linear { most } => 100.0 * value / most,
             Self::Logarithmic { least, most } => 100.0 * (value.log10() - least) / (most - least),
         }
+    }
+
+    /// Those of the marks that are said: powers of ten before others, and none that would run into another.
+    fn labels(&self) -> Vec<f64> {
+        let mut marks = self.marks();
+        marks.sort_by_key(|mark| mark.log10().fract() != 0.0 && *mark != 0.0);
+        let mut said: Vec<f64> = Vec::new();
+        for mark in marks {
+            if said.iter().all(|other| (self.place(*other) - self.place(mark)).abs() >= APART) {
+                said.push(mark);
+            }
+        }
+        said
     }
 
     /// Round figures to mark on the axis.
@@ -156,7 +172,7 @@ fn dots(out: &mut String, measure: &Measure, entry: &Entry, scale: &Scale) {
 
 fn axis(out: &mut String, scale: &Scale) {
     out.push_str("<div class=\"row axis\"><span></span><svg class=\"track\" aria-hidden=\"true\">");
-    for mark in scale.marks() {
+    for mark in scale.labels() {
         let at = scale.place(mark);
         let anchor = if at < 4.0 {
             "start"
@@ -198,6 +214,9 @@ mod tests {
                 assert!((0.0..=100.0).contains(&scale.place(value)), "{} {value}", measure.name);
             }
             assert!((2..=12).contains(&scale.marks().len()), "{:?}", scale.marks());
+            let mut said: Vec<_> = scale.labels().into_iter().map(|mark| scale.place(mark)).collect();
+            said.sort_by(f64::total_cmp);
+            assert!(said.len() >= 2 && said.windows(2).all(|two| two[1] - two[0] >= 15.0), "{said:?}");
         }
     }
 
