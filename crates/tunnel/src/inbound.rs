@@ -77,7 +77,7 @@ impl Inbound {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                (tcp, from, seat) = listener.accept(0, || self.doorway.turn_out()) => {
+                (tcp, from, seat) = listener.accept(|| self.doorway.turn_out()) => {
                     let place = self.doorway.enter();
                     let (inbound, drain) = (self.clone(), drain.clone());
                     connections.spawn(async move {

@@ -60,18 +60,14 @@ impl Listener {
         seated.map(|(number, (tcp, dealt))| Self { tcp, table: Arc::clone(&table), number, dealt }).collect()
     }
 
-    /// The next connection for this runtime, see [`sockets::accept`]. It goes elsewhere when this one has over `slack`
-    /// more than another. May be cancelled.
-    pub(crate) async fn accept(
-        &mut self,
-        slack: usize,
-        relieve: impl Fn() -> bool,
-    ) -> (TcpStream, SocketAddr, Seat) {
+    /// The next connection for this runtime, see [`sockets::accept`]. It goes elsewhere when this one has more
+    /// than another. May be cancelled.
+    pub(crate) async fn accept(&mut self, relieve: impl Fn() -> bool) -> (TcpStream, SocketAddr, Seat) {
         loop {
             let Self { tcp, table, number, dealt } = self;
             tokio::select! {
                 (tcp, from) = sockets::accept(tcp, &relieve) => {
-                    if let Some(tcp) = deal(table, *number, slack, tcp, from) {
+                    if let Some(tcp) = deal(table, *number, tcp, from) {
                         table[*number].connections.fetch_add(1, Ordering::Relaxed);
                         return (tcp, from, self.seat());
                     }
@@ -108,7 +104,7 @@ impl Drop for Seat {
 fn deal(table: &[Place], number: usize, slack: usize, tcp: TcpStream, from: SocketAddr) -> Option<TcpStream> {
     let load = |place: &Place| place.connections.load(Ordering::Relaxed);
     let Some(least) = table.iter().min_by_key(|place| load(place)) else { return Some(tcp) };
-    if load(&table[number]) <= load(least) + slack {
+    if load(&table[number]) <= load(least) {
         return Some(tcp);
     }
     // Nobody there any more, or he is behind: better here.
@@ -143,8 +139,8 @@ mod tests {
         for _ in 0..8 {
             let client = TcpStream::connect(address).await.unwrap();
             tokio::select! {
-                taken = busy.accept(0, || false) => kept.push((client, taken)),
-                taken = idle.accept(0, || false) => handed.push((client, taken)),
+                taken = busy.accept(|| false) => kept.push((client, taken)),
+                taken = idle.accept(|| false) => handed.push((client, taken)),
             }
         }
         assert_eq!((kept.len(), handed.len()), (4, 4));
@@ -156,28 +152,9 @@ mod tests {
         kept.clear();
         for _ in 0..4 {
             let client = TcpStream::connect(address).await.unwrap();
-            kept.push((client, busy.accept(0, || false).await));
+            kept.push((client, busy.accept(|| false).await));
         }
         assert_eq!(busy.table[0].connections.load(Ordering::Relaxed), 4);
-    }
-
-    #[tokio::test]
-    async fn some_slack_keeps_connections_where_they_came() {
-        let ((first, address), (second, _)) = (bound().await, bound().await);
-        let mut both = Listener::together(vec![first, second]);
-        let mut kept = Vec::new();
-        for _ in 0..3 {
-            let client = TcpStream::connect(address).await.unwrap();
-            kept.push((client, both[0].accept(2, || false).await));
-        }
-        let fourth = TcpStream::connect(address).await.unwrap();
-        let (busy, idle) = both.split_at_mut(1);
-        tokio::select! {
-            _ = busy[0].accept(2, || false) => panic!("three more than the other"),
-            (tcp, ..) = idle[0].accept(2, || false) => {
-                assert_eq!(tcp.peer_addr().unwrap(), fourth.local_addr().unwrap());
-            }
-        }
     }
 
     #[tokio::test]
@@ -188,7 +165,7 @@ mod tests {
         let mut kept = Vec::new();
         for _ in 0..3 {
             let client = TcpStream::connect(address).await.unwrap();
-            kept.push((client, both[0].accept(0, || false).await));
+            kept.push((client, both[0].accept(|| false).await));
         }
         assert_eq!(kept.len(), 3);
     }

@@ -96,7 +96,7 @@ impl Outbound {
         let mut tunnels = JoinSet::new();
         loop {
             tokio::select! {
-                (tcp, from, seat) = listener.accept(SLACK, || false) => {
+                (tcp, from, seat) = listener.accept(|| false) => {
                     self.take(&mut tunnels, (tcp, from, seat), &pool, &drain);
                 }
                 Some(_) = tunnels.join_next() => {}
@@ -209,10 +209,6 @@ impl Tunnel {
         request
     }
 }
-
-/// Tunnels that a runtime may have more than another before new ones are handed over: that costs a wake-up, and most
-/// are short.
-const SLACK: usize = 1;
 
 #[cfg(test)]
 mod tests {
