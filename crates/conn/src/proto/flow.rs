@@ -7,9 +7,9 @@
 
 use hbone_frame::MAX_WINDOW;
 
-/// So many octets of credit are announced whatever the window's size: a large window then keeps its path full
-/// although little more than the path's own product of rate and delay.
-const ENOUGH: u32 = 1 << 20;
+/// So many octets of credit are announced whatever the window's size. What is due and not announced is missing at the
+/// other end of the path: a window that comes as one burst would else be used by half.
+const ENOUGH: u32 = 128 * 1024;
 
 /// The peer sent more than its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,10 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn a_large_window_is_credited_by_the_mebibyte() {
+    fn a_large_window_is_credited_long_before_its_half() {
         let mut window = ReceiveWindow::new(16 << 20);
         window.receive(4 << 20).unwrap();
-        window.release((1 << 20) - 1);
+        window.release(128 * 1024 - 1);
         assert!(!window.update_due());
         window.release(1);
         assert!(window.update_due());

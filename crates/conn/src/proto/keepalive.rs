@@ -15,6 +15,8 @@ use super::config::Config;
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
 /// Between two measurements once the windows have been large enough for a while.
 const SAMPLE_AT_REST: Duration = Duration::from_secs(10);
+/// Measurements that find nothing before the next ones are put off.
+const PATIENCE: u8 = 2;
 /// The round trip from which on a path is a long one.
 const LONG: Duration = Duration::from_millis(1);
 /// PINGs that may be unanswered at a time.
@@ -102,6 +104,8 @@ pub(super) struct Path {
     sampling: Option<Instant>,
     next_sample: Option<Instant>,
     pause: Duration,
+    /// Measurements since the window has grown.
+    misses: u8,
 }
 
 impl Path {
@@ -121,6 +125,7 @@ impl Path {
             sampling: None,
             next_sample: None,
             pause: SAMPLE_EVERY,
+            misses: 0,
         }
     }
 
@@ -181,6 +186,12 @@ impl Path {
         }
     }
 
+    /// By how much a window grows that is full. Over a long path a sample takes one round trip and the larger window
+    /// takes effect in the next: four times in two, as TCP begins.
+    fn step(&self) -> f64 {
+        if self.shortest.is_some_and(|shortest| shortest >= LONG) { 4.0 } else { 2.0 }
+    }
+
     /// The PING of a sample was answered after `rtt`. `true` when the window has grown.
     pub(super) fn sample_ends(&mut self, rtt: Duration, now: Instant) -> bool {
         self.sampling = None;
@@ -194,11 +205,16 @@ impl Path {
         // Two thirds of a window in one round trip: the window is what limits the rate.
         let grows = per_shortest * 1.5 >= f64::from(self.window);
         if grows {
-            let wanted = (per_shortest * 2.0).max(f64::from(self.window) * 2.0);
+            let wanted = per_shortest.max(f64::from(self.window)) * self.step();
             self.window = if wanted >= f64::from(self.ceiling) { self.ceiling } else { wanted as u32 };
-            self.pause = SAMPLE_EVERY;
+            self.pause = if shortest >= LONG { shortest } else { SAMPLE_EVERY };
+            self.misses = 0;
         } else {
-            self.pause = (self.pause * 2).min(SAMPLE_AT_REST);
+            // Right after it has grown a window may not have taken effect yet.
+            self.misses = self.misses.saturating_add(1);
+            if self.misses > PATIENCE {
+                self.pause = (self.pause * 2).min(SAMPLE_AT_REST);
+            }
         }
         self.next_sample = Some(now + self.pause);
         grows
@@ -224,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_window_over_a_long_path_doubles_up_to_the_ceiling() {
+    fn a_full_window_over_a_long_path_grows_as_tcp_begins_up_to_the_ceiling() {
         let now = epoch();
         let mut path = path();
         path.round_trip(100 * MS);
@@ -234,7 +250,7 @@ mod tests {
             assert!(sample(&mut path, full, 100 * MS, now));
             rounds += 1;
         }
-        assert_eq!((rounds, path.window()), (6, 16 << 20));
+        assert_eq!((rounds, path.window()), (3, 16 << 20));
     }
 
     #[test]
