@@ -286,10 +286,14 @@ mod tests {
     fn samples_are_spaced() {
         let now = epoch();
         let mut path = path();
+        let mut now = now;
         assert!(path.data(1, now));
-        sample(&mut path, 10, MS, now);
-        assert!(!path.data(1, now + 199 * MS));
-        assert!(path.data(1, now + 200 * MS));
+        for pause in [100, 100, 200, 400] {
+            sample(&mut path, 10, MS, now);
+            assert!(!path.data(1, now + (pause - 1) * MS));
+            now += pause * MS;
+            assert!(path.data(1, now));
+        }
     }
 
     #[test]

@@ -256,7 +256,7 @@ fn our_large_initial_window_holds_at_once() {
     let mut script = Script::strangers(Side::Server, config);
     script.send(PREFACE.to_vec()).send(settings(&[])).send(settings_ack()).skip();
     let key = script.tunnel(1);
-    script.send(data(1, 200_000)).expect_nothing();
+    script.send(data(1, 200_000)).expect(update(0, 200_000)).expect_nothing();
     assert_eq!(script.read(key), (200_000, Ok(Read::Pending)));
     script.expect(update(1, 200_000)).expect_nothing();
 }

@@ -211,6 +211,8 @@ fn f15_from_half_on_who_holds_more_than_an_equal_share_opens_no_more_and_others_
     (0..3).for_each(|_| step(&mut light, 1));
     step(&mut hog, 1001);
     assert_eq!(budget.charged(), 52 * STEP);
+    hog.skip();
+    light.skip();
     hog.send(headers(1003)).expect(rst(1003, ErrorCode::REFUSED_STREAM));
     light.tunnel(1001);
     assert_eq!(hog.read(keys[0]).0, 4 * STEP);
