@@ -101,7 +101,7 @@ impl Drop for Seat {
 }
 
 /// Hands a connection over to who has least, if that is due; else it comes back.
-fn deal(table: &[Place], number: usize, slack: usize, tcp: TcpStream, from: SocketAddr) -> Option<TcpStream> {
+fn deal(table: &[Place], number: usize, tcp: TcpStream, from: SocketAddr) -> Option<TcpStream> {
     let load = |place: &Place| place.connections.load(Ordering::Relaxed);
     let Some(least) = table.iter().min_by_key(|place| load(place)) else { return Some(tcp) };
     if load(&table[number]) <= load(least) {
