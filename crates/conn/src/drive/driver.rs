@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -207,7 +207,7 @@ impl<W: Wire> Driver<W> {
             match budget.checked_sub(committed + read + TURN) {
                 Some(rest) => budget = rest,
                 None => {
-                    cx.waker().wake_by_ref();
+                    give_way(cx);
                     return Poll::Pending;
                 }
             }
@@ -269,8 +269,8 @@ impl<W: Wire> Driver<W> {
         }
     }
 
-    /// One visit under the lock: the engine takes `input` and commits the next flight.
-    /// `looked` is when the clock was last looked at in this poll: precise enough where nothing happens.
+    /// One visit under the lock: the engine takes `input` and commits the next flight. `looked`: when the clock was last
+    /// looked at in this poll.
     fn visit(
         &mut self,
         cx: &mut Context<'_>,
@@ -578,6 +578,13 @@ impl Timer {
         }
         fired
     }
+}
+
+/// Others have their turn, the runtime's sockets included: who only wakes itself is polled again before it looks at them,
+/// and fills its peer's window while the peer on the same thread is not told that there is something to read.
+fn give_way(cx: &mut Context<'_>) {
+    let turn = pin!(tokio::task::yield_now()).poll(cx);
+    debug_assert!(turn.is_pending());
 }
 
 /// A call that a signal has interrupted is made again.

@@ -19,6 +19,9 @@ const SAMPLE_AT_REST: Duration = Duration::from_secs(10);
 const PATIENCE: u8 = 2;
 /// The round trip from which on a path is a long one.
 const LONG: Duration = Duration::from_millis(1);
+/// The least window of a stream that is busy, in octets: one half is written and sealed at one end while the other half
+/// is opened and read at the other. With half of that two processors take turns instead of working side by side.
+const WHILE_BUSY: u32 = 512 * 1024;
 /// PINGs that may be unanswered at a time.
 const OUTSTANDING: usize = 16;
 
@@ -110,8 +113,10 @@ pub(super) struct Path {
 
 impl Path {
     pub(super) fn new(config: &Config) -> Self {
-        let window = config.initial_window_size;
-        let stream_ceiling = config.max_window_size.max(window);
+        let initial = config.initial_window_size;
+        let stream_ceiling = config.max_window_size.max(initial);
+        let busy = if config.window_tuning { WHILE_BUSY } else { 0 };
+        let window = busy.max(initial).min(stream_ceiling);
         Self {
             shortest: None,
             latest: None,
@@ -258,8 +263,8 @@ mod tests {
         let now = epoch();
         let mut path = path();
         path.round_trip(Duration::from_micros(50));
-        assert!(!sample(&mut path, 300 << 10, Duration::from_micros(300), now));
-        assert_eq!(path.window(), 256 << 10);
+        assert!(!sample(&mut path, 600 << 10, Duration::from_micros(300), now));
+        assert_eq!(path.window(), WHILE_BUSY);
     }
 
     #[test]

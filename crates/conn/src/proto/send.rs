@@ -4,7 +4,7 @@
 //! A DATA frame is formed here and nowhere else, of what is queued, both windows, the peer's frame size and the
 //! quantum, whichever is least; what stands in the flight is committed, so no credit ever has to be returned.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hbone_frame::{DEFAULT_WINDOW, ErrorCode, Fields, PREFACE, StreamId, encode};
 
@@ -22,6 +22,10 @@ use super::transmit::Transmit;
 
 /// A flight of less than this of a stream that has more, in octets, is a dribble.
 const DRIBBLE: usize = 16;
+/// A flight of a connection that carries short messages beside others, in octets: what they wait for in front of them.
+const LIVELY_FLIGHT: usize = 64 * 1024;
+/// For so long after a short message another one is expected.
+const LIVELY: Duration = Duration::from_millis(20);
 
 /// Appends what is to be sent now. `false` when that is nothing.
 pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> bool {
@@ -175,12 +179,19 @@ fn head(state: &mut State, id: StreamId, fields: &Fields, end: bool, out: &mut T
     state.block = block;
 }
 
+/// Whether short messages have been sent lately: what they would wait for has to stay small.
+fn is_lively(state: &State, now: Instant) -> bool {
+    state.short_message.is_some_and(|last| now.saturating_duration_since(last) < LIVELY)
+}
+
 fn data(state: &mut State, now: Instant, out: &mut Transmit) {
     let mut any = false;
-    while out.len() < state.config.flight {
+    let most =
+        if is_lively(state, now) { LIVELY_FLIGHT.min(state.config.flight) } else { state.config.flight };
+    while out.len() < most {
         let credit = state.send_window.available(DEFAULT_WINDOW);
         let alone = state.schedule.is_alone();
-        let room = state.config.flight.saturating_sub(out.len());
+        let room = most.saturating_sub(out.len());
         // A turn that the flight cuts short would always be the same stream's.
         if any && !alone && room < state.config.quantum {
             break;
@@ -191,6 +202,7 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
             stream.send.place = Place::Nowhere;
             continue;
         }
+        let fresh = stream.send.place == Place::Fresh;
         let turn = if alone { room } else { state.config.quantum.min(room) };
         let turn = turn.min(usize::try_from(credit).unwrap_or(0));
         let initial = state.peer.initial_window;
@@ -205,6 +217,9 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
         state.stats.data_frames_sent += u64::from(frames);
         state.stats.frames_sent += u64::from(frames);
         any |= frames > 0;
+        if fresh && stream.send.queue.is_empty() {
+            state.short_message = Some(now);
+        }
         // CVE-2019-9511: frames that the peer's windows make tiny earn it no updates.
         if sent >= DRIBBLE || stream.send.queue.is_empty() {
             state.abuse.data_sent(frames, sent);

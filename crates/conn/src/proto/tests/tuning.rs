@@ -134,7 +134,7 @@ fn on_a_short_path_the_window_stays_small() {
     pair.run_for(10 * MS);
     let octets = transfer(&mut pair, 1, 50 * MS);
     assert!(octets > 20_000_000, "{octets}");
-    assert_eq!(pair.server.engine.stats().stream_window, 256 * 1024);
+    assert_eq!(pair.server.engine.stats().stream_window, 512 * 1024);
     assert_eq!(pair.server.engine.state.recv_window.parts().0, 640 * 1024);
 }
 
