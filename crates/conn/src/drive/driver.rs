@@ -207,6 +207,7 @@ impl<W: Wire> Driver<W> {
             match budget.checked_sub(committed + read + TURN) {
                 Some(rest) => budget = rest,
                 None => {
+                    self.woken = 0;
                     give_way(cx);
                     return Poll::Pending;
                 }

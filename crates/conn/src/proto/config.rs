@@ -31,7 +31,8 @@ pub struct Config {
     /// receipt, so it costs no memory; it bounds what all streams together have in flight, and so how long a short
     /// message waits behind them.
     pub connection_window_size: u32,
-    /// Ceiling, in octets, of the connection's window, which grows with the measured bandwidth-delay product.
+    /// Ceiling, in octets, of the connection's window, which grows with the measured bandwidth-delay product. Without
+    /// `window_tuning` it stays as it began.
     pub max_connection_window_size: u32,
     /// SETTINGS_MAX_FRAME_SIZE, octets, 16 384 to 16 777 215. DATA is delivered in pieces: a large frame
     /// costs neither memory nor latency at the receiver.

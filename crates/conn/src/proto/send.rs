@@ -186,6 +186,7 @@ fn is_lively(state: &State, now: Instant) -> bool {
 
 fn data(state: &mut State, now: Instant, out: &mut Transmit) {
     let mut any = false;
+    let others = state.streams.active_in_all() > 1;
     let most =
         if is_lively(state, now) { LIVELY_FLIGHT.min(state.config.flight) } else { state.config.flight };
     while out.len() < most {
@@ -217,7 +218,8 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
         state.stats.data_frames_sent += u64::from(frames);
         state.stats.frames_sent += u64::from(frames);
         any |= frames > 0;
-        if fresh && stream.send.queue.is_empty() {
+        let short = fresh && sent <= state.config.quantum && stream.send.queue.is_empty();
+        if short && others {
             state.short_message = Some(now);
         }
         // CVE-2019-9511: frames that the peer's windows make tiny earn it no updates.

@@ -71,7 +71,8 @@ impl<T: AsyncWrite + Unpin> Own<T> {
             return Ok(());
         }
         if self.layer.is_silenced() {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            // The alert that silenced us leaves first.
+            return if self.outgoing.is_empty() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) };
         }
         let size = out.len().min(FLIGHT);
         // A KeyUpdate may come before them.
