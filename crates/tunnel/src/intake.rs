@@ -1,8 +1,9 @@
 //! From a TCP socket into chunks: one read becomes one chunk.
 //!
 //! Used by the relay. Reads grow from 16 to 256 KiB while they are filled and shrink again when they are not. The
-//! buffers belong to the thread and not to tunnels: one that is silent, or that waits for its reader, holds none. A
-//! chunk that would pin much more than it holds is a copy.
+//! buffers belong to the thread and not to tunnels: one that is silent, or that waits for its reader, holds none. Small
+//! reads go to small buffers, and what took less than a quarter of its buffer is a copy: a chunk, whoever holds it for
+//! however long, pins at most four times its octets.
 
 use std::cell::RefCell;
 use std::io;
@@ -29,13 +30,14 @@ impl Intake {
     /// Reads once, about `room` octets at most; an empty chunk is the FIN.
     pub(crate) fn read(&mut self, tcp: &TcpStream, room: usize) -> io::Result<Bytes> {
         let want = octets(self.size).min(room.max(octets(LEAST)));
-        let mut buffer = take(want);
+        let kind = Kind::of(want);
+        let mut buffer = take(kind, want);
         let result = legs::read(tcp, &mut buffer, want).map(|taken| {
             self.adapt(taken, want);
             let chunk = buffer.split_to(taken);
-            if taken < octets(LEAST) { Bytes::copy_from_slice(&chunk) } else { chunk.freeze() }
+            if taken < kind.size() / PINNED { Bytes::copy_from_slice(&chunk) } else { chunk.freeze() }
         });
-        give_back(buffer);
+        give_back(kind, buffer);
         result
     }
 
@@ -43,7 +45,7 @@ impl Intake {
         if taken == want {
             self.size = (self.size * 2).min(MOST);
             self.small = 0;
-        } else if taken < octets(self.size) / 4 {
+        } else if taken < Kind::of(octets(self.size)).size() / PINNED {
             self.small += 1;
             if self.small == PATIENCE {
                 self.size = (self.size / 2).max(LEAST);
@@ -53,28 +55,52 @@ impl Intake {
     }
 }
 
+/// Of which buffers a read takes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Small,
+    Large,
+}
+
+impl Kind {
+    /// That of a read of `want` octets.
+    const fn of(want: usize) -> Self {
+        if want <= Self::Small.size() { Self::Small } else { Self::Large }
+    }
+
+    /// Octets of a buffer.
+    const fn size(self) -> usize {
+        match self {
+            Self::Small => octets(SMALL),
+            Self::Large => octets(MOST),
+        }
+    }
+}
+
 thread_local! {
-    /// Buffers between reads. Chunks of theirs may still be on their way.
-    static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+    /// Buffers between reads, of each kind. Chunks of theirs may still be on their way.
+    static SPARE: RefCell<[Vec<BytesMut>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
 /// A buffer with room for `want` octets: one of the thread's that has it, or has it back from its chunks, or a new one.
-fn take(want: usize) -> BytesMut {
+fn take(kind: Kind, want: usize) -> BytesMut {
     SPARE.with_borrow_mut(|spare| {
+        let spare = &mut spare[kind as usize];
         let usable = spare.iter_mut().position(|buffer| {
             debug_assert!(buffer.is_empty());
-            buffer.capacity() >= want || buffer.try_reclaim(octets(MOST))
+            buffer.capacity() >= want || buffer.try_reclaim(kind.size())
         });
         match usable {
             Some(place) => spare.swap_remove(place),
-            None => BytesMut::with_capacity(octets(MOST)),
+            None => BytesMut::with_capacity(kind.size()),
         }
     })
 }
 
-fn give_back(mut buffer: BytesMut) {
+fn give_back(kind: Kind, mut buffer: BytesMut) {
     buffer.clear();
     SPARE.with_borrow_mut(|spare| {
+        let spare = &mut spare[kind as usize];
         if spare.len() >= KEPT {
             // The one whose chunks have been on their way for longest.
             spare.remove(0);
@@ -88,8 +114,11 @@ const fn octets(size: u32) -> usize {
 }
 
 const LEAST: u32 = 16 * 1024;
+const SMALL: u32 = 64 * 1024;
 const MOST: u32 = 256 * 1024;
-/// Buffers that a thread keeps.
+/// How many times its octets a chunk may pin.
+const PINNED: usize = 4;
+/// Buffers of a kind that a thread keeps.
 const KEPT: usize = 4;
 const PATIENCE: u8 = 4;
 
@@ -115,21 +144,23 @@ mod tests {
 
     #[test]
     fn a_buffer_serves_again_once_its_chunks_are_gone_and_few_are_kept() {
-        let mut buffer = take(octets(MOST));
+        let large = || take(Kind::Large, octets(MOST));
+        let give_back = |buffer| give_back(Kind::Large, buffer);
+        let mut buffer = large();
         buffer.resize(octets(MOST), 7);
         let (chunk, start) = (buffer.split().freeze(), buffer.as_ptr());
         let start = start.wrapping_sub(octets(MOST));
         assert_eq!(chunk.as_ptr(), start);
         give_back(buffer);
-        let other = take(octets(LEAST));
+        let other = take(Kind::Large, octets(LEAST));
         assert_ne!(other.as_ptr(), start, "its chunk is still held");
         give_back(other);
         drop(chunk);
-        let again = [take(octets(MOST)), take(octets(MOST))];
+        let again = [large(), large()];
         assert!(again.iter().any(|buffer| buffer.as_ptr() == start));
-        let many: Vec<_> = again.into_iter().chain((0..10).map(|_| take(octets(MOST)))).collect();
+        let many: Vec<_> = again.into_iter().chain((0..10).map(|_| large())).collect();
         many.into_iter().for_each(give_back);
-        assert_eq!(SPARE.with_borrow(Vec::len), KEPT);
+        assert_eq!(SPARE.with_borrow(|spare| spare[Kind::Large as usize].len()), KEPT);
     }
 
     #[tokio::test]
