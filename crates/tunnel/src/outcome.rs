@@ -32,6 +32,11 @@ impl Default for RelayLimits {
 }
 
 impl RelayLimits {
+    /// Whether any silence is too long for a tunnel, of which one direction has ended or not.
+    pub(crate) const fn any(&self, half_closed: bool) -> bool {
+        if half_closed { self.half_closed_idle.is_some() } else { self.idle.is_some() }
+    }
+
     /// The limit of a tunnel of which one direction has ended, and in which octets wait.
     pub(crate) fn limit(&self, half_closed: bool, backlogged: bool) -> Option<Duration> {
         match (half_closed, backlogged) {
