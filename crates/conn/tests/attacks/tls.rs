@@ -273,24 +273,20 @@ fn h72_a_flood_of_key_updates_ends_the_connection() {
 
 #[test]
 fn h72_ten_thousand_key_updates_between_data_lose_nothing() {
-    const OCTETS: usize = 10_000;
-    prove(
-        "h72-",
-        |attacker| {
-            attacker.drip(&tunnelled(OCTETS), 1);
-            attacker.until("every octet", &|scanner| scanner.data == OCTETS as u64);
-        },
-        |outcome| assert_eq!((outcome.octets, outcome.scanner.data), (OCTETS, OCTETS as u64)),
-    );
+    dripped::<10_000, 1>("h72-");
 }
 
 #[test]
 fn h74_records_of_one_octet() {
-    const OCTETS: usize = 40_000;
+    dripped::<40_000, 0>("h74");
+}
+
+/// So many octets, each in a record of its own behind so many KeyUpdates, come back.
+fn dripped<const OCTETS: usize, const UPDATES: usize>(row: &'static str) {
     prove(
-        "h74",
+        row,
         |attacker| {
-            attacker.drip(&tunnelled(OCTETS), 0);
+            attacker.drip(&tunnelled(OCTETS), UPDATES);
             attacker.until("every octet", &|scanner| scanner.data == OCTETS as u64);
         },
         |outcome| assert_eq!((outcome.octets, outcome.scanner.data), (OCTETS, OCTETS as u64)),

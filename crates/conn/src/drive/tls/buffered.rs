@@ -16,6 +16,7 @@ use super::super::plain::GATHER;
 use super::super::wire::{Fill, Wire};
 use super::error::TlsError;
 use super::facts::Facts;
+use super::record::looks_like_one;
 use crate::proto::Transmit;
 
 /// Octets sealed before they are written: a flight of 256 KiB with its heads and what sealing adds.
@@ -192,7 +193,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Buffered<T> {
             if self.sealed.is_empty() && ready!(self.poll_sealed(cx)).map_err(TlsError::Io)? == 0 {
                 return Poll::Ready(Err(TlsError::ClosedDuringHandshake));
             }
-            if std::mem::take(first) && !self.looks_like_tls() {
+            if std::mem::take(first) && !looks_like_one(self.sealed.filled()) {
                 return Poll::Ready(Err(TlsError::Plaintext));
             }
             if let Err(error) = self.step() {
@@ -212,12 +213,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Buffered<T> {
             self.session.process_new_packets()?;
         }
         Ok(())
-    }
-
-    /// A record starts with its type: change_cipher_spec, alert, handshake or application data (RFC 8446 5.1).
-    /// The first octets of other protocols do not: `H` of HTTP/1.1, 0 of SETTINGS, `P` of a client's preface.
-    fn looks_like_tls(&self) -> bool {
-        self.sealed.filled().first().is_none_or(|kind| (20..=23).contains(kind))
     }
 }
 

@@ -5,13 +5,20 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{CipherSuite, ClientConfig, ClientConnection, ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::buffered::Buffered;
 use super::error::TlsError;
 use super::handshake::Handshake;
 use super::transport::{Inner, Tls};
+
+/// The suites whose keys are known here.
+const SUITES: [CipherSuite; 3] = [
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS13_AES_256_GCM_SHA384,
+    CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+];
 
 /// Who seals and opens the records behind the handshake, which is always rustls'.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,8 +27,8 @@ pub enum Records {
     /// little more than its cipher. AES-128-GCM, AES-256-GCM and ChaCha20-Poly1305, by aws-lc-rs.
     ///
     /// Takes the secrets from the handshake (`enable_secret_extraction` is set in a copy of the config where it is
-    /// not set). Where this cannot be, [`Rustls`](Self::Rustls) is used instead: when the config's provider has a
-    /// cipher suite of TLS 1.2, or early data is allowed.
+    /// not set). Where this cannot be, [`Rustls`](Self::Rustls) is used instead: when the config's provider has any
+    /// other cipher suite, such as one of TLS 1.2, or early data is allowed.
     #[default]
     Own,
     /// rustls: any version and suite that it speaks, with about 170 allocations for each MiB.
@@ -101,7 +108,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Tls<T> {
     }
 }
 
-/// Whether nothing but TLS 1.3 can be agreed on. A config does not tell its versions, but its suites.
+/// Whether nothing can be agreed on but TLS 1.3 with ciphers that are known here. A config does not tell its versions,
+/// but its suites.
 fn is_plain(provider: &CryptoProvider) -> bool {
-    provider.cipher_suites.iter().all(|suite| suite.version().version == ProtocolVersion::TLSv1_3)
+    provider.cipher_suites.iter().all(|suite| {
+        let version = suite.version().version;
+        version == ProtocolVersion::TLSv1_3 && SUITES.contains(&suite.suite())
+    })
 }

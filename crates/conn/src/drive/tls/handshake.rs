@@ -1,7 +1,6 @@
 //! The handshake with records of our own behind it: rustls takes one record at a time, so that nothing that comes
 //! behind its last one has been opened when the keys change hands. Sets no time limit: its caller does.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -18,8 +17,9 @@ use super::facts::Facts;
 use super::keys::Keys;
 use super::layer::Layer;
 use super::named::{Name, Named};
+use super::outgoing::Outgoing;
 use super::own::Own;
-use super::record::{HEADER, RECORD, announced};
+use super::record::{self, HEADER, RECORD, SEALED_CONTENT, announced};
 use super::source::KeySource;
 
 /// The most that may wait for the rest of a handshake message: one of 64 KiB, the largest that rustls takes, and a
@@ -33,8 +33,9 @@ pub(super) struct Handshake<T> {
     input: Vec<u8>,
     /// Octets of the input, whole records, that rustls may look at.
     given: usize,
-    output: Vec<u8>,
-    sent: usize,
+    output: Outgoing,
+    /// The most data of one of our records behind it.
+    content: usize,
     /// Nothing has arrived.
     first: bool,
 }
@@ -62,8 +63,9 @@ impl<T> Handshake<T> {
         if !config.enable_secret_extraction {
             Arc::make_mut(&mut config).enable_secret_extraction = true;
         }
+        let content = record::content(config.max_fragment_size);
         let session = UnbufferedClientConnection::new(config, name)?;
-        Ok(Self::new(io, Session::Client(Box::new(session))))
+        Ok(Self::new(io, content, Session::Client(Box::new(session))))
     }
 
     /// As the server.
@@ -73,23 +75,25 @@ impl<T> Handshake<T> {
         let mut config = config.clone();
         config.enable_secret_extraction = true;
         config.cert_resolver = Arc::new(Named { within: config.cert_resolver, name: Arc::clone(&name) });
+        let content = record::content(config.max_fragment_size);
         let session = UnbufferedServerConnection::new(Arc::new(config))?;
-        Ok(Self::new(io, Session::Server(Box::new(session), name)))
+        Ok(Self::new(io, content, Session::Server(Box::new(session), name)))
     }
 
-    fn new(io: T, session: Session) -> Self {
-        Self { io, session, input: Vec::new(), given: 0, output: Vec::new(), sent: 0, first: true }
+    fn new(io: T, content: usize, session: Session) -> Self {
+        let output = Outgoing::default();
+        Self { io, session, input: Vec::new(), given: 0, output, content, first: true }
     }
 
     /// After the handshake: what was agreed, and the records.
     pub(super) fn finish(self) -> Result<(Facts, Own<T>), TlsError> {
-        let (facts, layer) = self.session.finish()?;
+        let (facts, layer) = self.session.finish(self.content)?;
         Ok((facts, Own::new(self.io, layer, &self.input)))
     }
 
     #[cfg(test)]
     pub(super) fn take_output(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.output)
+        std::mem::take(self.output.octets())
     }
 
     #[cfg(test)]
@@ -100,20 +104,20 @@ impl<T> Handshake<T> {
     /// The records without a transport, and what has come behind the handshake.
     #[cfg(test)]
     pub(super) fn into_layer(self) -> Result<(Facts, Layer, Vec<u8>), TlsError> {
-        let (facts, layer) = self.session.finish()?;
+        let (facts, layer) = self.session.finish(self.content)?;
         Ok((facts, layer, self.input))
     }
 
     /// rustls takes the records that are there, but nothing beyond the handshake's end.
     pub(super) fn step(&mut self) -> Result<(), rustls::Error> {
         loop {
-            let (discard, turn) = self.session.turn(&mut self.input[..self.given], &mut self.output);
+            let (discard, turn) = self.session.turn(&mut self.input[..self.given], self.output.octets());
             self.input.drain(..discard);
             self.given -= discard;
             match turn {
                 Ok(Turn::Again) => {}
                 Ok(Turn::Rest) => {
-                    let next = next_record(&self.input[self.given..]);
+                    let next = next_record(&mut self.input[self.given..]);
                     if next == 0 || !self.session.common().is_handshaking() {
                         return Ok(());
                     }
@@ -123,18 +127,12 @@ impl<T> Handshake<T> {
                     // The alert comes before any input is looked at again.
                     while self.session.common().wants_write() {
                         let input = &mut self.input[..self.given];
-                        self.session.turn(input, &mut self.output).1?;
+                        self.session.turn(input, self.output.octets()).1?;
                     }
                     return Err(error);
                 }
             }
         }
-    }
-
-    /// A record starts with its type: change_cipher_spec, alert, handshake or application data (RFC 8446 5.1).
-    /// The first octets of other protocols do not: `H` of HTTP/1.1, 0 of SETTINGS, `P` of a client's preface.
-    fn looks_like_tls(&self) -> bool {
-        self.input.first().is_none_or(|kind| (20..=23).contains(kind))
     }
 }
 
@@ -143,10 +141,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
         loop {
             if let Err(error) = self.step() {
                 // The alert goes out if the socket takes it at once.
-                let _ = self.poll_write(cx);
+                let _ = self.output.poll_flush(cx, &mut self.io);
                 return Poll::Ready(Err(error.into()));
             }
-            ready!(self.poll_write(cx)).map_err(TlsError::Io)?;
+            ready!(self.output.poll_flush(cx, &mut self.io)).map_err(TlsError::Io)?;
             if !self.session.common().is_handshaking() {
                 return Poll::Ready(Ok(()));
             }
@@ -159,27 +157,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Handshake<T> {
             if taken.map_err(TlsError::Io)? == 0 {
                 return Poll::Ready(Err(TlsError::ClosedDuringHandshake));
             }
-            if std::mem::take(&mut self.first) && !self.looks_like_tls() {
+            if std::mem::take(&mut self.first) && !record::looks_like_one(&self.input) {
                 return Poll::Ready(Err(TlsError::Plaintext));
             }
         }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        if self.output.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        while self.sent < self.output.len() {
-            let taken = ready!(Pin::new(&mut self.io).poll_write(cx, &self.output[self.sent..]))?;
-            if taken == 0 {
-                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += taken;
-        }
-        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-        self.output.clear();
-        self.sent = 0;
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -199,7 +180,7 @@ impl Session {
         }
     }
 
-    fn finish(self) -> Result<(Facts, Layer), TlsError> {
+    fn finish(self, content: usize) -> Result<(Facts, Layer), TlsError> {
         let name = match &self {
             Self::Client(_) => None,
             Self::Server(_, name) => name.get().map(String::as_str),
@@ -219,7 +200,7 @@ impl Session {
         };
         let keys = |(sequence, secrets)| Keys::new(sequence, &secrets).map_err(rustls::Error::from);
         let (opening, sealing) = (keys(secrets.rx)?, keys(secrets.tx)?);
-        Ok((facts, Layer::new(opening, sealing, limit, source)))
+        Ok((facts, Layer::new(opening, sealing, limit, content, source)))
     }
 }
 
@@ -254,11 +235,15 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, output: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
-/// The size of the first record, 0 when it is not whole. What cannot be a record is given as it is: rustls refuses it.
-fn next_record(input: &[u8]) -> usize {
-    let Some((header, behind)) = input.split_first_chunk::<HEADER>() else { return 0 };
+/// The size of the first record, 0 when it is not whole. One that is too long (RFC 8446 5.2) is refused by its header:
+/// rustls would wait for records of TLS 1.2, which may be longer, so it is shown one that is too long for any version.
+fn next_record(input: &mut [u8]) -> usize {
+    let Some((header, behind)) = input.split_first_chunk_mut::<HEADER>() else { return 0 };
     match announced(*header) {
-        length if HEADER + length > RECORD => input.len(),
+        length if length > SEALED_CONTENT => {
+            header[3..].fill(u8::MAX);
+            HEADER
+        }
         length if behind.len() < length => 0,
         length => HEADER + length,
     }

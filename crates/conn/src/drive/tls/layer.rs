@@ -74,11 +74,17 @@ impl Patience {
 }
 
 impl Layer {
-    /// `limit` is how many records one key may seal.
-    pub(super) fn new(opening: Keys, sealing: Keys, limit: u64, source: Box<dyn KeySource>) -> Self {
+    /// `limit` is how many records one key may seal, `content` how much data one of our records has at the most.
+    pub(super) fn new(
+        opening: Keys,
+        sealing: Keys,
+        limit: u64,
+        content: usize,
+        source: Box<dyn KeySource>,
+    ) -> Self {
         Self {
             opening,
-            sealer: Sealer::new(sealing, limit),
+            sealer: Sealer::new(sealing, limit, content),
             source,
             messages: Messages::default(),
             patience: Patience::FULL,
@@ -217,6 +223,11 @@ impl Layer {
             self.sealer.record(ALERT, &alert, out)?;
         }
         Ok(())
+    }
+
+    /// The most that so much data comes to, sealed, with what goes before it.
+    pub(super) const fn sealed_size(&self, data: usize) -> usize {
+        self.sealer.sealed_size(data)
     }
 
     /// Seals at most `most` octets of data; returns how many were taken.

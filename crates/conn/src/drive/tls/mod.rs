@@ -3,8 +3,9 @@
 //! From the leaves up: `error` and `fault` (what can go wrong), `record` (its numbers), `keys` (one AEAD key with its
 //! sequence number), `source` (where the next keys come from), `message` (handshake messages after the handshake),
 //! `seal`, `layer` (a connection's records in both directions, without I/O), `incoming` (the buffer that is read into
-//! and opened in), `own` (the layer over a socket), `buffered` (the same with rustls' own records), `facts`
-//! (what was agreed), `named` and `handshake`, `transport` (the public type), and `connect`, which chooses between the two.
+//! and opened in), `outgoing` (the one that is written from), `own` (the layer over a socket), `buffered` (the same
+//! with rustls' own records), `facts` (what was agreed), `named` and `handshake`, `transport` (the public type), and
+//! `connect`, which chooses between the two.
 
 mod buffered;
 mod connect;
@@ -19,6 +20,7 @@ mod keys;
 mod layer;
 mod message;
 mod named;
+mod outgoing;
 mod own;
 mod record;
 mod seal;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::super::wire::{Fill, Wire};
 use super::incoming::Incoming;
 use super::layer::{End, Layer};
-use super::record::{ADDED, CONTENT};
+use super::outgoing::Outgoing;
 use crate::proto::Transmit;
 
 /// Octets of data sealed before they are written.
@@ -20,26 +20,14 @@ pub(super) struct Own<T> {
     io: T,
     layer: Box<Layer>,
     incoming: Incoming,
-    /// Sealed, of which `sent` octets were written.
-    outgoing: Vec<u8>,
-    sent: usize,
-    unflushed: bool,
-    /// Sealed octets that the transport has taken.
-    written: u64,
+    /// Sealed.
+    outgoing: Outgoing,
 }
 
 impl<T> Own<T> {
     /// `rest` has come behind the handshake.
     pub(super) fn new(io: T, layer: Layer, rest: &[u8]) -> Self {
-        Self {
-            io,
-            layer: Box::new(layer),
-            incoming: Incoming::new(rest),
-            outgoing: Vec::new(),
-            sent: 0,
-            unflushed: false,
-            written: 0,
-        }
+        Self { io, layer: Box::new(layer), incoming: Incoming::new(rest), outgoing: Outgoing::default() }
     }
 
     pub(super) const fn io(&self) -> &T {
@@ -48,25 +36,9 @@ impl<T> Own<T> {
 }
 
 impl<T: AsyncWrite + Unpin> Own<T> {
-    /// Writes everything that is sealed.
-    fn poll_write_sealed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.sent < self.outgoing.len() {
-            let taken = ready!(Pin::new(&mut self.io).poll_write(cx, &self.outgoing[self.sent..]))?;
-            if taken == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.sent += taken;
-            self.written += taken as u64;
-            self.unflushed = true;
-        }
-        self.outgoing.clear();
-        self.sent = 0;
-        Poll::Ready(Ok(()))
-    }
-
     /// Seals what is owed and a part of `out`, into the empty buffer.
     fn seal(&mut self, out: &mut Transmit) -> io::Result<()> {
-        self.layer.answer(&mut self.outgoing)?;
+        self.layer.answer(self.outgoing.octets())?;
         if out.is_empty() {
             return Ok(());
         }
@@ -75,9 +47,9 @@ impl<T: AsyncWrite + Unpin> Own<T> {
             return if self.outgoing.is_empty() { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) };
         }
         let size = out.len().min(FLIGHT);
-        // A KeyUpdate may come before them.
-        self.outgoing.reserve(size + (size.div_ceil(CONTENT) + 2) * ADDED);
-        let taken = self.layer.seal(out.pieces(), size, &mut self.outgoing)?;
+        let outgoing = self.outgoing.octets();
+        outgoing.reserve(self.layer.sealed_size(size));
+        let taken = self.layer.seal(out.pieces(), size, outgoing)?;
         out.advance(taken);
         Ok(())
     }
@@ -90,17 +62,12 @@ impl<T: AsyncWrite + Unpin> Own<T> {
 
     fn poll_all(&mut self, cx: &mut Context<'_>, out: &mut Transmit) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.poll_write_sealed(cx))?;
+            ready!(self.outgoing.poll_write(cx, &mut self.io))?;
             self.seal(out)?;
             if self.outgoing.is_empty() {
-                break;
+                return self.outgoing.poll_flush(cx, &mut self.io);
             }
         }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -131,13 +98,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for Own<T> {
     }
 
     fn written(&self) -> u64 {
-        self.written
+        self.outgoing.written()
     }
 
     fn release_buffers(&mut self) {
         self.incoming.release();
-        if self.outgoing.is_empty() {
-            self.outgoing = Vec::new();
-        }
+        self.outgoing.release();
     }
 }

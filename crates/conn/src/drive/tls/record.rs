@@ -1,4 +1,4 @@
-//! What a record of TLS 1.3 looks like on the wire (RFC 8446 5). Numbers only.
+//! What a record of TLS 1.3 looks like on the wire (RFC 8446 5). Numbers only; used by everything else here.
 
 /// Octets of a record's header: type, legacy version, length.
 pub(super) const HEADER: usize = 5;
@@ -21,6 +21,19 @@ pub(super) const APPLICATION_DATA: u8 = 23;
 pub(super) const fn header(length: usize) -> [u8; HEADER] {
     let [high, low] = (length as u16).to_be_bytes();
     [APPLICATION_DATA, 3, 3, high, low]
+}
+
+/// The most content of a record under a config with this `max_fragment_size`, which rustls has approved of: it counts
+/// the header too.
+pub(super) fn content(max_fragment_size: Option<usize>) -> usize {
+    max_fragment_size.map_or(CONTENT, |size| size.saturating_sub(HEADER).clamp(1, CONTENT))
+}
+
+/// Whether octets may be a record's: it starts with its type, change_cipher_spec, alert, handshake or application data
+/// (RFC 8446 5.1). The first octets of other protocols do not: `H` of HTTP/1.1, 0 of SETTINGS, `P` of a client's
+/// preface.
+pub(super) fn looks_like_one(octets: &[u8]) -> bool {
+    octets.first().is_none_or(|kind| (20..=23).contains(kind))
 }
 
 /// The octets behind a header, as it announces them.

@@ -4,19 +4,26 @@
 
 use super::fault::Fault;
 use super::keys::Keys;
-use super::record::{APPLICATION_DATA, CONTENT, HEADER};
+use super::record::{ADDED, APPLICATION_DATA, HEADER};
 
 /// One direction's sealing.
 pub(super) struct Sealer {
     keys: Keys,
     /// Records that one key may seal.
     limit: u64,
+    /// The most content of a record of data.
+    content: usize,
 }
 
 impl Sealer {
     /// At least two records can be sealed: one of data, and the KeyUpdate behind it.
-    pub(super) fn new(keys: Keys, limit: u64) -> Self {
-        Self { keys, limit: limit.max(2) }
+    pub(super) fn new(keys: Keys, limit: u64, content: usize) -> Self {
+        Self { keys, limit: limit.max(2), content }
+    }
+
+    /// The most that so much data comes to, with a KeyUpdate before it.
+    pub(super) const fn sealed_size(&self, data: usize) -> usize {
+        data + (data.div_ceil(self.content) + 2) * ADDED
     }
 
     /// Whether the next record must be a KeyUpdate: the last that the key may seal.
@@ -59,7 +66,7 @@ impl Sealer {
                         *start.insert(begun)
                     }
                 };
-                let room = (CONTENT + HEADER + begun - out.len()).min(most - taken);
+                let room = (self.content + HEADER + begun - out.len()).min(most - taken);
                 let (now, later) = piece.split_at(piece.len().min(room));
                 out.extend_from_slice(now);
                 taken += now.len();

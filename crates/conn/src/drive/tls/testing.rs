@@ -8,7 +8,7 @@ use aws_lc_rs::aead::{AES_128_GCM, Algorithm, NONCE_LEN};
 use super::fault::Fault;
 use super::keys::Keys;
 use super::layer::Layer;
-use super::record::HEADER;
+use super::record::{CONTENT, HEADER};
 use super::source::KeySource;
 
 const ALGORITHM: &Algorithm = &AES_128_GCM;
@@ -52,9 +52,14 @@ impl KeySource for Counted {
 
 /// A layer that opens what a [`Forger`] seals, and the tickets that it takes.
 pub(super) fn layer() -> (Layer, Tickets) {
+    layer_with(CONTENT)
+}
+
+/// The same, with records of at most so much data.
+pub(super) fn layer_with(content: usize) -> (Layer, Tickets) {
     let source = Counted::default();
     let tickets = Arc::clone(&source.tickets);
-    (Layer::new(keys(PEER, 0), keys(OURS, 0), 1 << 24, Box::new(source)), tickets)
+    (Layer::new(keys(PEER, 0), keys(OURS, 0), 1 << 24, content, Box::new(source)), tickets)
 }
 
 /// The peer: seals whatever it is given.

@@ -5,7 +5,7 @@ use super::super::layer::{End, Layer};
 use super::super::record::{
     ALERT, APPLICATION_DATA, CONTENT, HANDSHAKE, HEADER, SEALED_CONTENT, TAG, header,
 };
-use super::super::testing::{Forger, layer, sealed_by_layer};
+use super::super::testing::{Forger, layer, layer_with, sealed_by_layer};
 
 /// All data that is opened in `octets` when they come in pieces of `size`, and how it ended.
 fn opened_in(octets: &[u8], size: usize) -> (Vec<u8>, Option<End>) {
@@ -278,5 +278,22 @@ fn flights_are_sealed_in_full_records_whatever_their_pieces() {
         assert_eq!(sizes, [16_384, 16_384, 16_384, 16_384, 4464], "in pieces of {size}");
         let all: Vec<_> = records.into_iter().flat_map(|(_, content)| content).collect();
         assert!(all == expected[..70_000], "in pieces of {size}");
+    }
+}
+
+#[test]
+fn records_have_no_more_data_than_was_asked_for_and_fit_where_room_was_made() {
+    let expected = pattern(100_000);
+    for content in [27, 1000, 16_384] {
+        for size in [1, 26, 1001, 100_000] {
+            let (mut layer, _) = layer_with(content);
+            let mut out = Vec::new();
+            assert_eq!(layer.seal(expected.chunks(size), expected.len(), &mut out), Ok(expected.len()));
+            assert!(out.len() <= layer.sealed_size(expected.len()));
+            let records = sealed_by_layer(&out);
+            assert_eq!(records.len(), expected.len().div_ceil(content), "in pieces of {size}");
+            assert!(records.iter().all(|(_, data)| data.len() <= content), "in pieces of {size}");
+            assert!(records.into_iter().flat_map(|(_, data)| data).eq(expected.iter().copied()));
+        }
     }
 }
