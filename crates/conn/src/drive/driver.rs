@@ -15,7 +15,6 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hbone_frame::Side;
-use tokio::time::Sleep;
 
 use super::clock;
 use super::handle::Handle;
@@ -23,6 +22,7 @@ use super::incoming::Incoming;
 use super::observer::{Observer, tell};
 use super::park::Park;
 use super::shared::{Effects, Shared, State};
+use super::timer::Timer;
 use super::wire::{Fill, Wire};
 use crate::proto::{Config, Connection, ConnectionError, Note, Transmit};
 
@@ -81,7 +81,7 @@ fn start<W: Wire>(
         effects: Effects::default(),
         observer,
         notes: Vec::new(),
-        timer: Timer { sleep: None, armed: None },
+        timer: Timer::default(),
         phase: Phase::Running,
         reading: true,
         listening: true,
@@ -186,12 +186,26 @@ impl<W: Wire> Driver<W> {
             return Poll::Pending;
         }
         let mut budget = BUDGET;
+        // When the clock was last looked at in this poll.
         let mut looked = None;
         loop {
             let committed = self.out.len();
             let blocked = self.flush(cx);
             let (input, read) = self.fill(cx);
-            match self.visit(cx, input, blocked, &mut looked) {
+            let glanced = match looked {
+                Some(now) if input.is_none() && !blocked => self.glance(cx, now),
+                Some(_) | None => None,
+            };
+            let visit = match glanced {
+                Some(visit) => visit,
+                None => {
+                    let now = clock::now();
+                    // Who comes out of a wire that took nothing looks at the clock again.
+                    looked = (!blocked).then_some(now);
+                    self.visit(cx, now, input, blocked)
+                }
+            };
+            match visit {
                 Visit::Again => {}
                 Visit::Parked(due) => {
                     if !blocked && self.flush(cx) {
@@ -270,22 +284,10 @@ impl<W: Wire> Driver<W> {
         }
     }
 
-    /// One visit under the lock: the engine takes `input` and commits the next flight. `looked`: when the clock was last
-    /// looked at in this poll.
-    fn visit(
-        &mut self,
-        cx: &mut Context<'_>,
-        input: Option<Input>,
-        blocked: bool,
-        looked: &mut Option<Instant>,
-    ) -> Visit {
+    /// One visit under the lock: the engine takes `input` and commits the next flight.
+    fn visit(&mut self, cx: &mut Context<'_>, now: Instant, input: Option<Input>, blocked: bool) -> Visit {
         let silent = input.is_none();
-        let before = looked.filter(|_| silent);
-        if let Some(visit) = before.and_then(|now| self.glance(cx, now, blocked)) {
-            return visit;
-        }
         let Self { shared, out, effects, notes, timer, listening, .. } = self;
-        let now = *looked.insert(clock::now());
         let mut visit = shared.visit(|state| {
             state.driver.parking.runs();
             match input {
@@ -332,9 +334,9 @@ impl<W: Wire> Driver<W> {
 
     /// A visit that goes to rest at once, if nothing has to go out and no deadline has passed: the engine need not be
     /// asked again after each input. `None`: it has to.
-    fn glance(&mut self, cx: &mut Context<'_>, now: Instant, blocked: bool) -> Option<Visit> {
+    fn glance(&mut self, cx: &mut Context<'_>, now: Instant) -> Option<Visit> {
         let Self { shared, effects, timer, listening, .. } = self;
-        if blocked || !*listening {
+        if !*listening {
             return None;
         }
         let due = shared.visit(|state| {
@@ -518,71 +520,8 @@ fn resumes(state: &State, listening: &mut bool) -> bool {
     !std::mem::replace(listening, state.conn.wants_read()) && *listening
 }
 
-/// One tokio timer, moved only when it must fire earlier or has fired: most deadlines only ever move later.
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    armed: Option<Instant>,
-}
-
-impl Timer {
-    /// Under the lock: tells the others that the driver sleeps, and until when at the latest.
-    fn park(
-        &self,
-        state: &mut State,
-        park: Park,
-        cx: &Context<'_>,
-        effects: &mut Effects,
-    ) -> Option<Instant> {
-        let due = state.conn.poll_timeout();
-        let armed = match (due, self.armed) {
-            (Some(due), Some(armed)) => Some(due.min(armed)),
-            (due, armed) => due.or(armed),
-        };
-        effects.retire(state.driver.parking.rest(park, armed, cx));
-        due
-    }
-
-    /// Whether the timer has fired; else it will at `due` or before. A timer that has fired is always noticed
-    /// here, without a deadline too: others must not take it for one that is still to fire.
-    fn poll_due(&mut self, cx: &mut Context<'_>, due: Option<Instant>) -> bool {
-        if let Some(due) = due
-            && self.armed.is_none_or(|armed| due < armed)
-        {
-            self.arm(due);
-        }
-        self.armed.is_some() && self.poll_fired(cx)
-    }
-
-    fn poll_until(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
-        while self.poll_due(cx, Some(until)) {
-            if clock::now() >= until {
-                return Poll::Ready(());
-            }
-        }
-        Poll::Pending
-    }
-
-    fn arm(&mut self, due: Instant) {
-        self.armed = Some(due);
-        let due = tokio::time::Instant::from_std(due);
-        match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().reset(due),
-            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(due))),
-        }
-    }
-
-    fn poll_fired(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(sleep) = &mut self.sleep else { return false };
-        let fired = sleep.as_mut().poll(cx).is_ready();
-        if fired {
-            self.armed = None;
-        }
-        fired
-    }
-}
-
-/// Others have their turn, the runtime's sockets included: who only wakes itself is polled again before it looks at them,
-/// and fills its peer's window while the peer on the same thread is not told that there is something to read.
+/// Others have their turn, the runtime's sockets included: who only wakes itself is polled again before it looks at
+/// them, and fills its peer's window while the peer on the same thread is not told that there is something to read.
 fn give_way(cx: &mut Context<'_>) {
     let turn = pin!(tokio::task::yield_now()).poll(cx);
     debug_assert!(turn.is_pending());

@@ -1,9 +1,8 @@
 //! The thin tokio driver over the engine: sockets, wakers and one lock; every protocol decision is below it.
 //!
 //! From the leaves up: `clock`, `buffer`, `wire` (the seam to the socket), `plain` and `tls` (its two
-//! implementations), `park` (when the driver sleeps), `shared` (the one lock), `stream_ref`, `halves`
-//! and `stream`, `handle`,
-//! and `driver`, the future that owns the socket.
+//! implementations), `park` (when the driver sleeps), `shared` (the one lock), `stream_ref`, `halves` and `stream`,
+//! `handle`, `timer`, and `driver`, the future that owns the socket.
 
 mod backlog;
 mod buffer;
@@ -20,6 +19,7 @@ mod plain;
 mod shared;
 mod stream;
 mod stream_ref;
+mod timer;
 #[cfg(feature = "tls")]
 mod tls;
 mod tracing_observer;
