@@ -1,5 +1,5 @@
-//! Two engines in memory, without a driver: what a stream, a DATA frame and credit cost. Nanoseconds, for looking at one
-//! change at a time.
+//! Two engines in memory, without a driver: what a stream, a DATA frame and credit cost. Nanoseconds, for looking at
+//! one change at a time.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

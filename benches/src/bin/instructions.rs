@@ -2,7 +2,8 @@
 //!
 //! `instructions` prints them. `--write` keeps them in `benches/instructions.md` too. `--check` fails if ours differ by
 //! more than 3 % from what is kept there. `--profile frame` (or `stream-1`, `stream-100`) counts ours once and says how
-//! to look at it. Each figure is the difference of two runs of different length, so that what happens once is not in it.
+//! to look at it. Each figure is the difference of two runs of different length, so that what happens once is not in
+//! it.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

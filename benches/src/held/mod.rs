@@ -1,8 +1,8 @@
 //! What a connection holds: live octets at each end in the states that last, for this engine and stock `h2`.
 //!
-//! `end` is what an end can be told to do; `script` says when, and when they are measured; `ours` and `stock` do it over any transport, of
-//! which `pipe` is one that costs nothing; `engine` does it with two engines and no driver; `section` is what `versus`
-//! shows of it. Called by the programs `memory` and `versus` and by a test with bounds.
+//! `end` is what an end can be told to do; `script` says when, and when they are measured; `ours` and `stock` do it
+//! over any transport, of which `pipe` is one that costs nothing; `engine` does it with two engines and no driver;
+//! `section` is what `versus` shows of it. Called by the programs `memory` and `versus` and by a test with bounds.
 
 mod end;
 mod engine;

@@ -1,7 +1,7 @@
 //! The report of a run of `versus` or `tunnels`: what was measured, and how it is shown.
 //!
-//! `model` is the data, which the cases fill in and nobody else changes. `words` says figures and ratios; `text`, `json`
-//! and `html` (with `plot`) show a report to a terminal, a program and a person. Measures nothing.
+//! `model` is the data, which the cases fill in and nobody else changes. `words` says figures and ratios; `text`,
+//! `json` and `html` (with `plot`) show a report to a terminal, a program and a person. Measures nothing.
 
 mod html;
 mod json;

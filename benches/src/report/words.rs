@@ -26,8 +26,8 @@ fn grouped(value: f64) -> String {
     out
 }
 
-/// What a ratio of ours ÷ theirs says of ours, in two parts: `2.9 ×` and `as fast`, `0.41 ×` and `the CPU`, `1/55` and
-/// `of the p50`.
+/// What a ratio of ours ÷ theirs says of ours, in two parts: `2.9 ×` and `as fast`, `0.41 ×` and `the CPU`,
+/// `1/55` and `of the p50`.
 pub(super) fn ratio(measure: &Measure, ratio: f64) -> (String, String) {
     if measure.better == Better::More && is_speed(measure) {
         return (format!("{} ×", factor(ratio)), "as fast".to_owned());

@@ -1,10 +1,11 @@
 //! The octets of one list of fields: few lie in place, more on the heap.
 //!
 //! A CONNECT with its authority and a response with its status are short, and there are two of them in the life
-//! of every stream: they cost no allocation. Used by `field` alone; knows no fields.
+//! of every stream: they cost no allocation. Used by `field`; knows no fields but the size of the head
+//! that each has.
 
-use crate::field::ENTRY_HEAD;
-
+/// Octets of the head that stands before each entry.
+pub(crate) const ENTRY_HEAD: usize = 8;
 /// Octets that lie in place: `:method: CONNECT` and an `:authority` of 38 octets.
 const IN_PLACE: usize = 78;
 

@@ -1,19 +1,17 @@
 //! A list of fields (header or trailer section) in one arena.
 //!
 //! Every name and value lies in one arena behind an 8-octet entry head, so that a list costs one allocation
-//! however many fields it has, and a short one none (`arena`). Lists are short and read in order: look-ups are linear. The size is counted
-//! as RFC 7541 4.1 counts it (name + value + 32 octets a field). Validity of names and values is not
-//! judged here: that is the engine's task (RFC 9113 8.2.1).
+//! however many fields it has, and a short one none (`arena`). Lists are short and read in order: look-ups are
+//! linear. The size is counted as RFC 7541 4.1 counts it (name + value + 32 octets a field). Validity of names and
+//! values is not judged here: that is the engine's task (RFC 9113 8.2.1).
 
 use std::fmt;
 
-use crate::arena::Arena;
+use crate::arena::{Arena, ENTRY_HEAD};
 
 /// Octets that RFC 7541 4.1 charges for a field beyond its name and value.
 pub const FIELD_OVERHEAD: usize = 32;
 
-/// Octets of the head that stands before a field's name in an arena.
-pub(crate) const ENTRY_HEAD: usize = 8;
 const SENSITIVE: u32 = 1 << 31;
 
 /// One field of a list, borrowed from its arena.

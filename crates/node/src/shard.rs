@@ -1,8 +1,8 @@
 //! The threads that carry tunnels: one for each core, each with a runtime of its own.
 //!
 //! Made by node.rs. The system deals new connections out to the threads; what a thread has taken it carries to the
-//! end (but for those that a full one hands over at once, see `Listener`), so relay and driver of a tunnel never wake each other across cores, which costs more than most of what they
-//! do. Decides nothing about tunnels.
+//! end (but for those that a full one hands over at once, see `Listener`), so relay and driver of a tunnel never wake
+//! each other across cores, which costs more than most of what they do. Decides nothing about tunnels.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! What the client does through a tunnel: transfers, round trips, many short connections, idle ones. Called by cases.rs.
-//! Knows only the address that it connects to, so all contestants get the same.
+//! What the client does through a tunnel: transfers, round trips, many short connections, idle ones. Called by
+//! cases.rs. Knows only the address that it connects to, so all contestants get the same.
 
 use std::io;
 use std::net::SocketAddr;
@@ -56,7 +56,8 @@ pub(crate) async fn ready(
     Ok(sockets)
 }
 
-/// Moves `each` octets, a multiple of [`WRITE`], over every connection at once; done when the receivers have all of them.
+/// Moves `each` octets, a multiple of [`WRITE`], over every connection at once; done when the receivers have all of
+/// them.
 pub(crate) async fn transfer(sockets: &mut Vec<TcpStream>, way: Way, each: u64) -> io::Result<()> {
     let mut tasks = JoinSet::new();
     for (number, mut socket) in sockets.drain(..).enumerate() {

@@ -1,7 +1,8 @@
 //! Whole tunnels: two nodes of this project beside what else carries TCP connections, in turns within one run.
 //!
-//! `tunnels [--quick] [--only PART] [--beside NAMES] [--json FILE] [--html FILE]`. Client and server are in this process
-//! and the same for all; the chains between them are processes of their own, and CPU and memory are theirs alone.
+//! `tunnels [--quick] [--only PART] [--beside NAMES] [--json FILE] [--html FILE]`. Client and server are in this
+//! process and the same for all; the chains between them are processes of their own, and CPU and memory are theirs
+//! alone.
 
 mod cases;
 mod chains;

@@ -4,8 +4,8 @@ use crate::chains::Kind;
 
 pub(crate) const USAGE: &str = "usage: tunnels [--quick] [--only PART] [--beside NAMES] [--json FILE] [--html FILE]
   --quick         fewer rounds, fewer octets
-  --only PART     the case of this name, or all whose names contain it: bulk/1, bulk/8, down/1, churn/1, churn/16, trip/idle/1,
-                  trip/idle/64, trip/beside/1, trip/beside/8, memory/5000, cores/all, cores/nodes
+  --only PART     the case of this name, or all whose names contain it: bulk/1, bulk/8, down/1, churn/1,
+                  churn/16, trip/idle/1, trip/idle/64, trip/beside/1, trip/beside/8, memory/5000, cores/all, cores/nodes
   --beside NAMES  only these beside hbone, divided by commas: direct, relays, openssh, envoy,
                   wstunnel, rathole
   --json FILE     write every figure

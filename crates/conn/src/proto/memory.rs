@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A bound on the octets that the connections which share it hold for their streams (see [`Config::memory`]).
 ///
 /// From half of it on, windows grow no more and credit returns up to 64 KiB a stream. From three quarters on, only
-/// streams whose readers have left nothing unread get credit, up to 16 KiB. From nine tenths on, new streams are refused
-/// (REFUSED_STREAM, [`OpenError::Memory`]). What lives goes on. Connections without this budget are not counted;
-/// nor is up to 64 KiB of each.
+/// streams whose readers have left nothing unread get credit, up to 16 KiB. From nine tenths on, new streams are
+/// refused (REFUSED_STREAM, [`OpenError::Memory`]). What lives goes on. Connections without this budget are not
+/// counted; nor is up to 64 KiB of each.
 ///
 /// From half of it on, every connection also judges itself by its *equal share*, the budget divided by the connections
 /// that hold something: at half, three quarters and nine tenths of that the same follows for it alone. And one that

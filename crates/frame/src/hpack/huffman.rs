@@ -108,8 +108,8 @@ fn run(coded: &[u8], cap: usize, symbols: &mut Symbols<'_>) -> Result<(), Compre
     let mut rest = coded;
     let mut window = Window { octets: 0, bits: 0 };
     while let Some(next) = rest.first_chunk::<8>() {
-        // Fills up to 56 bits or more, enough for four steps; the octets of which only a part fits are read again next time, and
-        // setting the same bits twice changes nothing.
+        // Fills up to 56 bits or more, enough for four steps; the octets of which only a part fits are read again next
+        // time, and setting the same bits twice changes nothing.
         window.octets |= u64::from_be_bytes(*next) >> window.bits;
         rest = rest.get((63 - window.bits as usize) / 8..).unwrap_or_default();
         window.bits |= 56;

@@ -3,7 +3,8 @@
 //! Entries lie in one arena in the form of [`Fields`](crate::Fields), so that taking one is one copy. Read by
 //! the decoder's table and by the encoder.
 
-use crate::field::{ENTRY_HEAD, entry_head};
+use crate::arena::ENTRY_HEAD;
+use crate::field::entry_head;
 
 /// Entries of the table; the dynamic table starts behind them.
 pub(super) const LEN: usize = 61;

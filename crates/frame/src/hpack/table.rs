@@ -6,7 +6,8 @@
 
 use std::collections::VecDeque;
 
-use crate::field::{ENTRY_HEAD, FIELD_OVERHEAD, Field, entry_size, split_entry, write_entry};
+use crate::arena::ENTRY_HEAD;
+use crate::field::{FIELD_OVERHEAD, Field, entry_size, split_entry, write_entry};
 
 /// The dynamic table of one direction.
 #[derive(Debug)]

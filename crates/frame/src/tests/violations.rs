@@ -156,8 +156,8 @@ fn every_violation_is_found_by_name_however_it_is_cut() {
 fn the_scripts_know_every_violation() {
     let scripted: HashSet<_> = SCRIPTS.iter().map(|script| script.0).collect();
     let missing: Vec<_> = Malformed::ALL.iter().filter(|malformed| !scripted.contains(malformed)).collect();
-    // The preface and push have their own tests; what an extension means and whether a stream depends on itself is judged by
-    // the engine.
+    // The preface and push have their own tests; what an extension means and whether a stream depends on itself is
+    // judged by the engine.
     let judged = [
         &Malformed::Preface,
         &Malformed::PushPromise,

@@ -1,4 +1,5 @@
-//! A chain of running processes and the folder that they live in. Made by the files beside this one, measured by cases.rs.
+//! A chain of running processes and the folder that they live in. Made by the files beside this one, measured by
+//! cases.rs.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -6,7 +6,8 @@ use std::process::Command;
 use super::chain::{Chain, run};
 use super::hbone;
 
-/// The identities of the two ends: `local.pem`, `local.key`, `remote.pem`, `remote.key`, `ca.pem` in the chain's folder.
+/// The identities of the two ends: `local.pem`, `local.key`, `remote.pem`, `remote.key`, `ca.pem` in the chain's
+/// folder.
 pub(super) fn issue(chain: &Chain) -> io::Result<()> {
     let hbone = hbone::find().map_err(io::Error::other)?;
     let command =

@@ -1,4 +1,5 @@
-//! OpenSSH: a server of its own on a loopback port, with keys and configuration of its own, and `ssh -L` in front of it.
+//! OpenSSH: a server of its own on a loopback port, with keys and configuration of its own, and `ssh -L` in front of
+//! it.
 
 use std::fs;
 use std::io;

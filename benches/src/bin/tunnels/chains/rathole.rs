@@ -1,4 +1,5 @@
-//! rathole: a reverse tunnel, so the server's end dials the client's; here with Noise. Takes part where it is installed.
+//! rathole: a reverse tunnel, so the server's end dials the client's; here with Noise. Takes part where it is
+//! installed.
 
 use std::io;
 use std::process::Command;
