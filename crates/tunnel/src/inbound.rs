@@ -197,8 +197,11 @@ impl Inbound {
                         source: Arc::clone(&source),
                         from,
                         drain: drain.clone(),
+                        request,
+                        stream,
+                        place: slots,
                     });
-                    tunnels.spawn(caller.serve(request, stream, slots));
+                    tunnels.spawn(caller.serve());
                 }
                 Some(_) = tunnels.join_next() => {}
             }

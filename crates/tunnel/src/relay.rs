@@ -23,12 +23,14 @@ use crate::upward::Upward;
 
 /// Relays until both directions have ended, the stream's last octet has left, or the tunnel is broken; `stop`
 /// breaks it.
-pub async fn relay(
+///
+/// Not `async` itself: such a function keeps a second place for what it is given, for as long as a tunnel lives.
+pub fn relay(
     tcp: TcpStream,
     stream: Stream,
     limits: RelayLimits,
     stop: impl Future<Output = Break>,
-) -> Relayed {
+) -> impl Future<Output = Relayed> {
     sockets::guard(&tcp);
     let mut flow = Flow {
         far: Far { stream, whole: false },
@@ -36,36 +38,45 @@ pub async fn relay(
         down: Downward::default(),
         start: Instant::now(),
     };
-    let broken = {
-        let mut silence = Silence::new(limits);
-        let (mut failure, mut timer, mut stop) =
-            (pin!(sockets::failure(&tcp)), pin!(sleep(Duration::ZERO)), pin!(stop));
-        poll_fn(|cx| {
-            if let Poll::Ready(both) = flow.poll_both(cx, &tcp) {
-                return Poll::Ready(both.err());
-            }
-            if let Poll::Ready(error) = failure.as_mut().poll(cx) {
-                return Poll::Ready(Some(Break::Tcp(error.kind())));
-            }
-            if let Poll::Ready(broken) = flow.poll_silence(cx, &mut silence, timer.as_mut()) {
-                return Poll::Ready(Some(broken));
-            }
-            stop.as_mut().poll(cx).map(Some)
-        })
-        .await
-    };
-    let (to_stream, to_tcp) = (flow.up.counter.ended(), flow.down.counter.ended());
-    if broken.is_none() {
-        flow.far.whole = true;
-        sockets::release(tcp);
+    let mut silence = Silence::new(limits);
+    async move {
+        let broken = {
+            let (mut failure, mut timer, mut stop) =
+                (pin!(sockets::failure(&tcp)), pin!(sleep(Duration::ZERO)), pin!(stop));
+            poll_fn(|cx| {
+                if let Poll::Ready(both) = flow.poll_both(cx, &tcp) {
+                    return Poll::Ready(both.err());
+                }
+                if let Poll::Ready(error) = failure.as_mut().poll(cx) {
+                    return Poll::Ready(Some(Break::Tcp(error.kind())));
+                }
+                if let Poll::Ready(broken) = flow.poll_silence(cx, &mut silence, timer.as_mut()) {
+                    return Poll::Ready(Some(broken));
+                }
+                stop.as_mut().poll(cx).map(Some)
+            })
+            .await
+        };
+        let (to_stream, to_tcp) = (flow.up.counter.ended(), flow.down.counter.ended());
+        if broken.is_none() {
+            flow.far.let_go();
+            sockets::release(tcp);
+        }
+        Relayed { to_stream, to_tcp, broken }
     }
-    Relayed { to_stream, to_tcp, broken }
 }
 
 /// The stream's leg: reset when it goes before the tunnel has ended whole, whatever makes it go.
 struct Far {
     stream: Stream,
     whole: bool,
+}
+
+impl Far {
+    /// The tunnel has ended whole.
+    const fn let_go(&mut self) {
+        self.whole = true;
+    }
 }
 
 impl Drop for Far {

@@ -14,22 +14,46 @@ use tokio::sync::watch;
 
 use crate::authority::Authority;
 use crate::dial::{DialError, Means, dial};
-use crate::drain::Drain;
+use crate::drain::{Drain, Live};
 use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
 use crate::observe::{Record, Side};
-use crate::outcome::Break;
+use crate::outcome::{Break, RelayLimits};
 use crate::policy::{Access, Decision, Denial};
 use crate::reject::Rejection;
 use crate::relay::relay;
 use crate::sockets;
 
-/// Who opened a stream, and what it is served with.
-pub(crate) struct Caller {
+/// A stream, who opened it, and what it is served with.
+pub(crate) struct Caller<P> {
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(crate) source: Arc<SpiffeId>,
     pub(crate) from: SocketAddr,
     pub(crate) drain: Drain,
+    pub(crate) request: Request,
+    pub(crate) stream: Stream,
+    /// What the tunnel holds for as long as it lives.
+    pub(crate) place: P,
+}
+
+/// A tunnel that stands.
+struct Standing<P> {
+    tcp: TcpStream,
+    stream: Stream,
+    limits: RelayLimits,
+    watch: Watch,
+    record: Record,
+    live: Live,
+    _place: P,
+}
+
+/// What may end a tunnel that stands.
+struct Watch {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    source: Arc<SpiffeId>,
+    drain: Drain,
+    authority: Authority,
+    address: SocketAddr,
 }
 
 /// Why a stream was not served.
@@ -42,25 +66,33 @@ enum Failed {
     Drained,
 }
 
-impl Caller {
-    /// `_place` is what the tunnel holds for as long as it lives.
-    pub(crate) async fn serve<P>(mut self: Box<Self>, request: Request, mut stream: Stream, _place: P) {
-        let mut live = self.drain.enter();
-        let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+impl<P> Caller<P> {
+    /// Serves the stream to its end. Boxed while it runs: a task keeps a second place for what it is given.
+    pub(crate) async fn serve(self: Box<Self>) {
+        // Boxed too: a tunnel is smaller without the ways to it.
+        let Some(mut standing) = Box::pin(self.begin()).await else { return };
+        let stop = pin!(standing.watch.stop());
+        let relayed = relay(standing.tcp, standing.stream, standing.limits, stop).await;
+        if relayed.broken.is_none() {
+            standing.live.finished();
+        }
+        standing.record.ended(&relayed);
+    }
+
+    /// Judges, dials and answers; a failure is recorded.
+    async fn begin(self: Box<Self>) -> Option<Box<Standing<P>>> {
+        let Self { mut snapshots, source, from, drain, request, mut stream, place } = *self;
+        let mut live = drain.enter();
+        let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let config = &snapshot.config;
         let asked = request.authority().unwrap_or_default();
-        let mut record = Record::start(Side::Inbound, &config.name, self.from, asked);
-        record.source(&self.source);
-        // Boxed: a tunnel is smaller without the ways to it.
-        let dialling = Box::pin(async {
-            tokio::select! {
-                dialled = self.dial(&request, config) => dialled.map_err(Failed::Rejected),
-                error = stream.reset_by_peer() => Err(Failed::Gone(error)),
-                () = self.drain.expired() => Err(Failed::Drained),
-            }
-        });
-        let dialled = dialling.await;
-        drop(request);
+        let mut record = Record::start(Side::Inbound, &config.name, from, asked);
+        record.source(&source);
+        let dialled = tokio::select! {
+            dialled = reach(&source, &request, config) => dialled.map_err(Failed::Rejected),
+            error = stream.reset_by_peer() => Err(Failed::Gone(error)),
+            () = drain.expired() => Err(Failed::Drained),
+        };
         let (tcp, authority, address) = match dialled {
             Ok(dialled) => dialled,
             Err(Failed::Rejected(rejection)) => {
@@ -68,10 +100,17 @@ impl Caller {
                 record.status(status);
                 // A caller that is gone by now needs no answer.
                 let _ = stream.respond_and_finish(Response::new(status));
-                return record.failed(&rejection);
+                record.failed(&rejection);
+                return None;
             }
-            Err(Failed::Gone(error)) => return record.failed(&error),
-            Err(Failed::Drained) => return record.failed(&Break::Drained),
+            Err(Failed::Gone(error)) => {
+                record.failed(&error);
+                return None;
+            }
+            Err(Failed::Drained) => {
+                record.failed(&Break::Drained);
+                return None;
+            }
         };
         let mut response = Response::new(200);
         if let Some(baggage) = &config.baggage {
@@ -79,74 +118,58 @@ impl Caller {
         }
         if let Err(error) = stream.respond(response) {
             sockets::reset(tcp);
-            return record.failed(&error);
+            record.failed(&error);
+            return None;
         }
         live.stands();
         record.status(200);
         sockets::limit_unacknowledged(&tcp, config.unacknowledged);
         let limits = config.relay;
-        let stop = pin!(self.stop(&authority, address));
-        let relayed = relay(tcp, stream, limits, stop).await;
-        if relayed.broken.is_none() {
-            live.finished();
-        }
-        record.ended(&relayed);
+        let watch = Watch { snapshots, source, drain, authority, address };
+        Some(Box::new(Standing { tcp, stream, limits, watch, record, live, _place: place }))
     }
+}
 
-    async fn dial(
-        &self,
-        request: &Request,
-        config: &InboundConfig,
-    ) -> Result<(TcpStream, Authority, SocketAddr), Rejection> {
-        if !request.is_connect() {
-            return Err(Rejection::NotConnect);
-        }
-        let authority = request.authority().unwrap_or_default();
-        let authority = Authority::from_octets(authority).map_err(Rejection::Authority)?;
-        // A name that nobody may reach is not even resolved.
-        self.judge(config, &authority, None).map_err(Rejection::Denied)?;
-        let permit = |ip: IpAddr| self.judge(config, &authority, Some(ip));
-        let (resolver, asker, limit) = (&*config.resolver, self.source.as_str(), config.dial_timeout);
-        let dialled = dial(&authority, Means { resolver, asker, limit, guarded: true }, permit).await;
-        let (tcp, address) = dialled.map_err(|error| match error {
-            DialError::Unresolvable => Rejection::Unresolvable { destination: authority.clone() },
-            DialError::Refused(denial) => Rejection::Denied(denial),
-            DialError::Failed { address, error } => Rejection::Unreachable { address, cause: error.kind() },
-            DialError::Timeout => {
-                Rejection::DialTimeout { destination: authority.clone(), after: config.dial_timeout }
-            }
-            DialError::OutOfSockets => Rejection::OutOfSockets,
-        })?;
-        if is_itself(&tcp).unwrap_or(true) {
-            // Dialling a free local port may connect a socket to itself.
-            return Err(Rejection::Unreachable { address, cause: io::ErrorKind::ConnectionRefused });
-        }
-        Ok((tcp, authority, address))
+/// Dials what is asked for, if the caller may have it.
+async fn reach(
+    source: &SpiffeId,
+    request: &Request,
+    config: &InboundConfig,
+) -> Result<(TcpStream, Authority, SocketAddr), Rejection> {
+    if !request.is_connect() {
+        return Err(Rejection::NotConnect);
     }
-
-    fn judge(
-        &self,
-        config: &InboundConfig,
-        authority: &Authority,
-        address: Option<IpAddr>,
-    ) -> Result<(), Denial> {
-        let known = address.or_else(|| authority.address().map(|address| address.ip()));
-        let own_listener =
-            config.own_ports.contains(&authority.port()) && known.is_some_and(sockets::is_this_host);
-        let access = Access { source: Some(&self.source), authority, address, own_listener };
-        match config.policy.decide(&access) {
-            Decision::Allow { .. } => Ok(()),
-            Decision::Deny(denial) => Err(denial),
+    let authority = request.authority().unwrap_or_default();
+    let authority = Authority::from_octets(authority).map_err(Rejection::Authority)?;
+    // A name that nobody may reach is not even resolved.
+    judge(source, config, &authority, None).map_err(Rejection::Denied)?;
+    let permit = |ip: IpAddr| judge(source, config, &authority, Some(ip));
+    let (resolver, asker, limit) = (&*config.resolver, source.as_str(), config.dial_timeout);
+    let dialled = dial(&authority, Means { resolver, asker, limit, guarded: true }, permit).await;
+    let (tcp, address) = dialled.map_err(|error| match error {
+        DialError::Unresolvable => Rejection::Unresolvable { destination: authority.clone() },
+        DialError::Refused(denial) => Rejection::Denied(denial),
+        DialError::Failed { address, error } => Rejection::Unreachable { address, cause: error.kind() },
+        DialError::Timeout => {
+            Rejection::DialTimeout { destination: authority.clone(), after: config.dial_timeout }
         }
+        DialError::OutOfSockets => Rejection::OutOfSockets,
+    })?;
+    if is_itself(&tcp).unwrap_or(true) {
+        // Dialling a free local port may connect a socket to itself.
+        return Err(Rejection::Unreachable { address, cause: io::ErrorKind::ConnectionRefused });
     }
+    Ok((tcp, authority, address))
+}
 
+impl Watch {
     /// Resolves when the tunnel must not go on.
-    async fn stop(&mut self, authority: &Authority, address: SocketAddr) -> Break {
-        let mut snapshots = self.snapshots.clone();
+    async fn stop(&mut self) -> Break {
+        let Self { snapshots, source, drain, authority, address } = self;
         let revoked = async {
             while snapshots.changed().await.is_ok() {
                 let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                if self.judge(&snapshot.config, authority, Some(address.ip())).is_err() {
+                if judge(source, &snapshot.config, authority, Some(address.ip())).is_err() {
                     return;
                 }
             }
@@ -155,8 +178,25 @@ impl Caller {
         };
         tokio::select! {
             () = revoked => Break::Revoked,
-            () = self.drain.expired() => Break::Drained,
+            () = drain.expired() => Break::Drained,
         }
+    }
+}
+
+/// What the policy of a snapshot says.
+fn judge(
+    source: &SpiffeId,
+    config: &InboundConfig,
+    authority: &Authority,
+    address: Option<IpAddr>,
+) -> Result<(), Denial> {
+    let known = address.or_else(|| authority.address().map(|address| address.ip()));
+    let own_listener =
+        config.own_ports.contains(&authority.port()) && known.is_some_and(sockets::is_this_host);
+    let access = Access { source: Some(source), authority, address, own_listener };
+    match config.policy.decide(&access) {
+        Decision::Allow { .. } => Ok(()),
+        Decision::Deny(denial) => Err(denial),
     }
 }
 

@@ -59,12 +59,21 @@ pub(crate) async fn connect_guarded(address: SocketAddr) -> io::Result<TcpStream
 
 /// Waits until the socket has failed, also while nobody reads or writes. Never resolves for a socket in order.
 pub(crate) async fn failure(tcp: &TcpStream) -> io::Error {
-    let taken = tcp.async_io(Interest::ERROR, || match tcp.take_error() {
-        Ok(Some(error)) => Ok(error),
-        Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
-        Err(error) => Err(error),
-    });
-    taken.await.unwrap_or_else(|error| error)
+    // Not `async_io`, whose future is twice as large: every tunnel holds one.
+    loop {
+        if let Err(error) = tcp.ready(Interest::ERROR).await {
+            return error;
+        }
+        let taken = tcp.try_io(Interest::ERROR, || match tcp.take_error() {
+            Ok(Some(error)) => Ok(error),
+            Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(error) => Err(error),
+        });
+        match taken {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(error) | Err(error) => return error,
+        }
+    }
 }
 
 /// The next connection. Errors of single connections are passed over. When descriptors or memory are used up,

@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Octets that an idle tunnel may cost at both nodes together; less in a build with optimisation.
-const TUNNEL: i64 = 5 * 1024 + 512;
+const TUNNEL: i64 = 4 * 1024 + 512;
 const TUNNELS: usize = 90;
 
 /// Opens connections, each of which has echoed an octet, and tells what they hold once it has been quiet.
@@ -63,7 +63,7 @@ async fn held(to: std::net::SocketAddr) -> (i64, Vec<TcpStream>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_tunnel_holds_no_buffer_and_at_most_5_kib_and_a_half_at_both_nodes_together() {
+async fn an_idle_tunnel_holds_no_buffer_and_at_most_4_kib_and_a_half_at_both_nodes_together() {
     let service = echo().await;
     let pair = Pair::to(service).await;
     // What is there once: the connection between the nodes, buffers of the thread, tables.
