@@ -6,7 +6,7 @@ use std::path::Path;
 
 use time::OffsetDateTime;
 
-use crate::config::{self, Resolved};
+use crate::config::{self, Capture, Resolved};
 use crate::exit::Failure;
 use crate::report;
 
@@ -24,16 +24,14 @@ fn summary(path: &Path, config: &Resolved) -> String {
     let _ = writeln!(text, "identity   {}", config.identity.id());
     let _ = writeln!(text, "valid to   {}", date(config.not_after));
     for capture in &config.captures {
-        let (name, bind, peer) = (&capture.name, capture.bind, &capture.peer);
-        let _ =
-            writeln!(text, "listener   {name}: tcp {bind} to {} through {peer}", capture.route.destination);
+        let Capture { name, kind, bind, summary, .. } = capture;
+        let _ = writeln!(text, "listener   {name}: {kind} {bind} to {summary}");
     }
     for inbound in &config.inbounds {
         let _ = writeln!(text, "listener   {}: hbone {}", inbound.name, inbound.bind);
     }
     for (name, peer) in &config.peers {
-        let expected: Vec<_> = peer.expected.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "peer       {name}: {} as {}", peer.address, expected.join(" or "));
+        let _ = writeln!(text, "peer       {name}: {peer}");
     }
     for warning in &config.warnings {
         let _ = writeln!(text, "warning    {warning}");

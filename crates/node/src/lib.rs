@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bound;
 pub mod ca;
 pub mod certs;
 pub mod check;

@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Resolved};
+use crate::bound::{Bound, Sockets, bind};
+use crate::config::{self, Bind, Resolved};
 use crate::exit::{Exit, Failure};
 use crate::settings;
 use crate::shard::Shards;
@@ -30,15 +31,6 @@ pub struct Node {
     shards: Shards,
 }
 
-/// A listener and the address that it really has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bound {
-    /// Its name in the configuration.
-    pub name: String,
-    /// The address, with the port that the system chose if it was asked to.
-    pub address: SocketAddr,
-}
-
 impl Node {
     /// Binds every listener and serves them, on a thread for each core; nothing is served when one cannot be bound.
     /// To be called within a runtime.
@@ -49,8 +41,8 @@ impl Node {
         let shards = Shards::start(settings::connections_per_peer(&config.limits));
         let shards =
             shards.map_err(|error| Failure::new(Exit::Failure, format!("cannot start threads: {error}")))?;
-        let captures = bind(&shards, config.captures.iter().map(|it| (it.name.as_str(), it.bind)));
-        let inbounds = bind(&shards, config.inbounds.iter().map(|it| (it.name.as_str(), it.bind)));
+        let captures = bind(&shards, config.captures.iter().map(|it| (it.name.as_str(), it.bind.clone())));
+        let inbounds = bind(&shards, config.inbounds.iter().map(|it| (it.name.as_str(), it.bind.into())));
         let (captures, inbounds) = match (captures, inbounds) {
             (Ok(captures), Ok(inbounds)) => (captures, inbounds),
             (captures, inbounds) => {
@@ -60,7 +52,8 @@ impl Node {
             }
         };
         let listeners: Vec<_> = captures.iter().chain(&inbounds).map(|(_, bound)| bound.clone()).collect();
-        let own_ports = listeners.iter().map(|bound| bound.address.port()).collect();
+        let ports = listeners.iter().filter_map(|bound| bound.bind.address());
+        let own_ports = ports.map(|address| address.port()).collect();
         let (shutdown, drain) = drain();
         let mut node = Self {
             listeners,
@@ -74,23 +67,25 @@ impl Node {
             tasks: JoinSet::new(),
             shards,
         };
-        for (inbound, (listeners, bound)) in config.inbounds.iter().zip(inbounds) {
-            node.serve_inbound(config, inbound, listeners, &bound, drain.clone())?;
+        for (inbound, (sockets, bound)) in config.inbounds.iter().zip(inbounds) {
+            if let Sockets::Tcp(listeners) = sockets {
+                node.serve_inbound(config, inbound, listeners, &bound, drain.clone())?;
+            }
         }
-        for (capture, (listeners, bound)) in config.captures.iter().zip(captures) {
-            node.serve_capture(config, capture, listeners, &bound, drain.clone());
+        for (capture, (sockets, bound)) in config.captures.iter().zip(captures) {
+            node.serve_capture(config, capture, sockets, &bound, &drain);
         }
         Ok(node)
     }
 
-    /// The listeners in the order of the configuration, those of kind `tcp` first.
+    /// The listeners in the order of the configuration, those of clients first.
     pub fn listeners(&self) -> &[Bound] {
         &self.listeners
     }
 
-    /// The address of a listener.
+    /// The address of a listener, of those that are bound to one.
     pub fn address(&self, name: &str) -> Option<SocketAddr> {
-        self.listeners.iter().find(|bound| bound.name == name).map(|bound| bound.address)
+        self.listeners.iter().find(|bound| bound.name == name).and_then(|bound| bound.bind.address())
     }
 
     /// Waits until a listener has stopped by itself, which none does unless something is broken.
@@ -125,8 +120,8 @@ impl Node {
 
     /// Sockets are bound at the start only.
     fn same_listeners(&self, config: &Resolved) -> Result<(), Failure> {
-        let captures = |it: &config::Capture| (it.name.clone(), "tcp", it.bind);
-        let inbounds = |it: &config::Inbound| (it.name.clone(), "hbone", it.bind);
+        let captures = |it: &config::Capture| (it.name.clone(), it.kind.name(), it.bind.clone());
+        let inbounds = |it: &config::Inbound| (it.name.clone(), "hbone", Bind::Tcp(it.bind));
         let old: BTreeSet<_> = (self.captures.iter().map(|(it, _)| captures(it)))
             .chain(self.inbounds.iter().map(|(it, _)| inbounds(it)))
             .collect();
@@ -187,7 +182,7 @@ impl Node {
         let chosen = settings::inbound(config, inbound, &self.own_ports);
         let side = Inbound::new(chosen, settings::inbound_limits(&config.limits))
             .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", bound.name)))?;
-        info!(name = bound.name, kind = "hbone", address = %bound.address, "listening");
+        info!(name = bound.name, kind = "hbone", address = %bound.bind, "listening");
         self.inbounds.push((inbound.clone(), side.clone()));
         for (listener, shard) in Listener::together(listeners).into_iter().zip(self.shards.iter()) {
             let (side, drain) = (side.clone(), drain.clone());
@@ -200,50 +195,30 @@ impl Node {
         &mut self,
         config: &Resolved,
         capture: &config::Capture,
-        listeners: Vec<TcpListener>,
+        sockets: Sockets,
         bound: &Bound,
-        drain: Drain,
+        drain: &Drain,
     ) {
-        let chosen = settings::outbound(config, capture);
-        let side = Outbound::new(chosen, settings::tunnels(&config.limits));
-        let (destination, peer) = (&capture.route.destination, &capture.peer);
-        info!(name = bound.name, kind = "tcp", address = %bound.address, %destination, peer, "listening");
+        let side = Outbound::new(settings::outbound(config, capture), settings::tunnels(&config.limits));
+        let (kind, address, to) = (capture.kind.name(), &bound.bind, &capture.summary);
+        info!(name = bound.name, kind, %address, to, "listening");
         self.captures.push((capture.clone(), side.clone()));
-        for ((listener, shard), pool) in
-            Listener::together(listeners).into_iter().zip(self.shards.iter()).zip(&self.pools)
-        {
-            let (side, drain, pool) = (side.clone(), drain.clone(), pool.clone());
-            self.tasks.spawn_on(async move { side.serve(listener, pool, drain).await }, shard);
-        }
-    }
-}
-
-/// Binds all on every shard or names every one that cannot be bound.
-fn bind<'a>(
-    shards: &Shards,
-    wanted: impl Iterator<Item = (&'a str, SocketAddr)>,
-) -> Result<Vec<(Vec<TcpListener>, Bound)>, Vec<String>> {
-    let (mut bound, mut faults) = (Vec::new(), Vec::new());
-    for (name, address) in wanted {
-        match shards.bind(address) {
-            Ok((listeners, address)) => bound.push((listeners, Bound { name: name.to_owned(), address })),
-            Err(error) => {
-                faults.push(format!("listener `{name}` cannot bind {address}: {}", bind_cause(&error)))
+        let shards: Vec<_> = self.shards.iter().cloned().zip(self.pools.iter().cloned()).collect();
+        match sockets {
+            Sockets::Tcp(listeners) => {
+                for (listener, (shard, pool)) in Listener::together(listeners).into_iter().zip(shards) {
+                    let (side, drain) = (side.clone(), drain.clone());
+                    self.tasks.spawn_on(async move { side.serve(listener, pool, drain).await }, &shard);
+                }
+            }
+            Sockets::Unix(listener) => {
+                let (drain, first) = (drain.clone(), shards.into_iter().next());
+                if let Some((shard, pool)) = first {
+                    self.tasks.spawn_on(async move { side.serve_unix(listener, pool, drain).await }, &shard);
+                }
             }
         }
     }
-    if faults.is_empty() { Ok(bound) } else { Err(faults) }
-}
-
-fn bind_cause(error: &std::io::Error) -> String {
-    use std::io::ErrorKind;
-    let known = [
-        (ErrorKind::AddrInUse, "the port is taken; stop the other program or choose another port"),
-        (ErrorKind::AddrNotAvailable, "this machine has no such address; choose one of its own"),
-        (ErrorKind::PermissionDenied, "not permitted; choose a port over 1023 or give the capability"),
-    ];
-    let cause = known.iter().find(|(kind, _)| *kind == error.kind());
-    cause.map_or_else(|| error.to_string(), |(_, text)| (*text).to_owned())
 }
 
 /// For the connections of the pool to say goodbye, even when no time is left.

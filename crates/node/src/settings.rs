@@ -24,10 +24,11 @@ pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -
     settings
 }
 
-/// A listener of kind `tcp`.
+/// A listener of clients.
 pub(crate) fn outbound(config: &Resolved, capture: &Capture) -> OutboundConfig {
     let identity = Arc::clone(&config.identity);
-    let mut settings = OutboundConfig::new(&capture.name, capture.route.clone(), identity);
+    let (front, routes) = (capture.front.clone(), capture.routes.clone());
+    let mut settings = OutboundConfig::with_front(&capture.name, front, routes, identity);
     settings.baggage = config.baggage.clone();
     settings.setup_timeout = config.limits.setup_timeout;
     settings.relay = relay(&config.limits);

@@ -12,6 +12,7 @@ use hbone_conn::{ConnectionError, OpenError, StreamError};
 use rustls::AlertDescription;
 
 use crate::authority::Authority;
+use crate::front::FrontError;
 use crate::tls::IdentityError;
 use crate::verify::{PeerFault, alert_advice};
 
@@ -121,6 +122,13 @@ pub enum TunnelError {
         /// The limit.
         after: Duration,
     },
+    /// A client of a listener said nothing that can be meant.
+    Front(FrontError),
+    /// No route leads to the destination.
+    NoRoute {
+        /// The destination.
+        destination: Authority,
+    },
     /// The local client went away first.
     ClientGone,
     /// As many tunnels as are allowed are open.
@@ -175,11 +183,13 @@ impl TunnelError {
             | Self::HandshakeClosed { .. }
             | Self::HandshakeTimeout { .. }
             | Self::SetupTimeout { .. } => Class::Unreachable,
+            Self::NoRoute { .. } => Class::Usage,
             Self::Tls { .. }
             | Self::Connection { .. }
             | Self::Open { .. }
             | Self::Stream { .. }
             | Self::Rejected { .. }
+            | Self::Front(_)
             | Self::ClientGone
             | Self::TooManyTunnels { .. }
             | Self::OutOfSockets
@@ -240,6 +250,13 @@ impl fmt::Display for TunnelError {
             Self::SetupTimeout { peer, after } => {
                 write!(f, "the tunnel through {peer} did not stand within {after:?}; check both nodes' load")
             }
+            Self::Front(error) => error.fmt(f),
+            Self::NoRoute { destination } => {
+                write!(
+                    f,
+                    "no route leads to {destination}; add one that names it, and the peer to go through"
+                )
+            }
             Self::ClientGone => {
                 f.write_str("the local client went away before the tunnel stood; check its time limit")
             }
@@ -257,6 +274,12 @@ impl std::error::Error for TunnelError {}
 impl From<IdentityError> for TunnelError {
     fn from(error: IdentityError) -> Self {
         Self::Identity(error)
+    }
+}
+
+impl From<FrontError> for TunnelError {
+    fn from(error: FrontError) -> Self {
+        Self::Front(error)
     }
 }
 

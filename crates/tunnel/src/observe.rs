@@ -51,6 +51,11 @@ impl Record {
         self.source = Some(source.clone());
     }
 
+    /// Where to, once it is known; anything that a peer sent.
+    pub(crate) fn destination(&mut self, destination: &[u8]) {
+        self.destination = Escaped::new(destination).to_string();
+    }
+
     /// The node at the far end, on the outbound side.
     pub(crate) fn peer(&mut self, peer: &SpiffeId) {
         self.peer = Some(peer.clone());
@@ -62,12 +67,7 @@ impl Record {
 
     /// The tunnel stood and has ended.
     pub(crate) fn ended(self, relayed: &Relayed) {
-        // Up is from the caller to the destination, on both nodes.
-        let (up, down) = match self.side {
-            Side::Outbound => (relayed.to_stream, relayed.to_tcp),
-            Side::Inbound => (relayed.to_tcp, relayed.to_stream),
-        };
-        self.write(up, down, relayed.broken.as_ref());
+        self.write(relayed.up, relayed.down, relayed.broken.as_ref());
     }
 
     /// The tunnel never stood.

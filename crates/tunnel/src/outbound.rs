@@ -4,42 +4,49 @@
 //! until then its octets wait in its socket. When no tunnel comes about, the client gets a RST and the log one
 //! line. Decides no policy: the far node does.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hbone_conn::Request;
-use tokio::net::TcpStream;
+use bytes::Bytes;
+use tokio::net::UnixListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::authority::Authority;
 use crate::drain::{Drain, Live};
 use crate::error::TunnelError;
+use crate::front::{Client, Front, FrontError, Origin, Wanted};
+use crate::join::{End, join};
 use crate::listener::{Listener, Seat};
 use crate::observe::{Record, Side};
+use crate::open::{Opener, Passage};
 use crate::outcome::{Break, RelayLimits};
-use crate::pool::{Opened, Pool};
-use crate::relay::relay;
+use crate::pool::Pool;
 use crate::route::Route;
 use crate::sockets;
 use crate::tls::Identity;
+use crate::way::{Routes, Way};
 
 /// What a listener does with its connections. A snapshot: swapped as a whole by [`Outbound::replace`].
 #[derive(Clone, Debug)]
 pub struct OutboundConfig {
     /// The listener's name in records.
     pub name: String,
-    /// Where its connections go.
-    pub route: Route,
+    /// How clients say where they want to go.
+    pub front: Front,
+    /// Which way leads there.
+    pub routes: Routes,
     /// Who this node is.
     pub identity: Arc<Identity>,
     /// What is told of this workload (`baggage`); for telemetry only.
     pub baggage: Option<String>,
     /// Tell the far node the client's address (`forwarded`); for telemetry only.
     pub forwarded: bool,
-    /// For everything before the tunnel stands. Under the connection's `keepalive_interval` and
+    /// For clients to say where they want to go.
+    pub front_timeout: Duration,
+    /// For everything from then on until the tunnel stands. Under the connection's `keepalive_interval` and
     /// `keepalive_timeout` together, a pooled connection that has died costs the tunnel that finds out.
     pub setup_timeout: Duration,
     /// How long a tunnel may be silent.
@@ -51,15 +58,23 @@ pub struct OutboundConfig {
 }
 
 impl OutboundConfig {
-    /// The defaults: `forwarded` is sent, no baggage; 60 s for setting up, which leaves room for noticing that a
+    /// A listener whose connections all take one route. The defaults: `forwarded` is sent, no baggage; 60 s for setting up, which leaves room for noticing that a
     /// pooled connection has died (10 + 20 s), and for a new one.
     pub fn new(name: &str, route: Route, identity: Arc<Identity>) -> Self {
+        let routes = Routes::all(Way::Node(route.via));
+        Self::with_front(name, Front::Fixed(route.destination), routes, identity)
+    }
+
+    /// A listener whose clients say where they want to go; else as [`OutboundConfig::new`].
+    pub fn with_front(name: &str, front: Front, routes: Routes, identity: Arc<Identity>) -> Self {
         Self {
             name: name.to_owned(),
-            route,
+            front,
+            routes,
             identity,
             baggage: None,
             forwarded: true,
+            front_timeout: Duration::from_secs(10),
             setup_timeout: Duration::from_secs(60),
             relay: RelayLimits::default(),
             unacknowledged: None,
@@ -97,7 +112,28 @@ impl Outbound {
         loop {
             tokio::select! {
                 (tcp, from, seat) = listener.accept(|| false) => {
-                    self.take(&mut tunnels, (tcp, from, seat), &pool, &drain);
+                    sockets::guard(&tcp);
+                    sockets::limit_unacknowledged(&tcp, self.config.borrow().unacknowledged);
+                    let client = (Client::Tcp(tcp), Origin::Address(from), Some(seat));
+                    self.take(&mut tunnels, client, &pool, &drain);
+                }
+                Some(_) = tunnels.join_next() => {}
+                _ = drain.started() => break,
+            }
+        }
+        drop(listener);
+        while tunnels.join_next().await.is_some() {}
+    }
+
+    /// The same for a unix socket; see [`Outbound::serve`]. Its clients cannot be told a cut from an end, unless they
+    /// have sent what nobody has read.
+    pub async fn serve_unix(&self, listener: UnixListener, pool: Pool, drain: Drain) {
+        let mut tunnels = JoinSet::new();
+        loop {
+            tokio::select! {
+                (unix, pid) = sockets::accept_unix(&listener) => {
+                    let client = (Client::Unix(unix), Origin::Process(pid), None);
+                    self.take(&mut tunnels, client, &pool, &drain);
                 }
                 Some(_) = tunnels.join_next() => {}
                 _ = drain.started() => break,
@@ -110,71 +146,59 @@ impl Outbound {
     fn take(
         &self,
         tunnels: &mut JoinSet<()>,
-        (tcp, from, seat): (TcpStream, SocketAddr, Seat),
+        (client, from, seat): (Client, Origin, Option<Seat>),
         pool: &Pool,
         drain: &Drain,
     ) {
-        sockets::guard(&tcp);
         let config = Arc::clone(&self.config.borrow());
-        sockets::limit_unacknowledged(&tcp, config.unacknowledged);
-        let destination = config.route.destination.to_string();
-        let mut record = Record::start(Side::Outbound, &config.name, from, destination.as_bytes());
+        let known = config.front.fixed().map(ToString::to_string).unwrap_or_default();
+        let mut record = Record::start(Side::Outbound, &config.name, from, known.as_bytes());
         record.source(config.identity.id());
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            sockets::reset(tcp);
+            client.into_end().reset();
             record.failed(&TunnelError::TooManyTunnels { limit: self.max_tunnels });
             return;
         };
         let (live, drain) = (drain.enter(), drain.clone());
-        let pool = pool.clone();
-        let tunnel = Tunnel { tcp, from, record, config, pool, live, drain, _place: (slot, seat) };
-        tunnels.spawn(Box::new(tunnel).run());
+        let (pool, identity) = (pool.clone(), Arc::clone(&config.identity));
+        let opener = Opener { pool, identity, after: config.setup_timeout };
+        let tunnel = Tunnel { from, record, config, opener, live, drain, _place: (slot, seat) };
+        tunnels.spawn(Box::new(tunnel).run(client));
     }
 }
 
 /// One connection of a client. Boxed while it runs: a task keeps a second place for what it is given.
 struct Tunnel {
-    tcp: TcpStream,
-    from: SocketAddr,
+    from: Origin,
     record: Record,
     config: Arc<OutboundConfig>,
-    pool: Pool,
+    opener: Opener,
     live: Live,
     drain: Drain,
-    _place: (OwnedSemaphorePermit, Seat),
+    _place: (OwnedSemaphorePermit, Option<Seat>),
 }
 
 impl Tunnel {
-    async fn run(mut self: Box<Self>) {
+    async fn run(mut self: Box<Self>, client: Client) {
         // Boxed: a tunnel is smaller without the ways to it.
-        let opening = Box::pin(async {
-            tokio::select! {
-                biased;
-                _ = sockets::failure(&self.tcp) => Err(TunnelError::ClientGone),
-                opened = self.open() => opened,
-                () = self.drain.expired() => Err(TunnelError::Draining),
-            }
-        });
-        let (stream, lease) = match opening.await {
-            Ok(Opened { stream, response, lease }) => {
-                self.record.status(response.status());
-                self.record.peer(lease.peer());
-                (stream, lease)
-            }
+        let (near, early, passage) = match Box::pin(self.stand(client)).await {
+            Ok(standing) => standing,
             Err(error) => {
-                sockets::reset(self.tcp);
                 if let TunnelError::Rejected { status, .. } = &error {
                     self.record.status(*status);
                 }
                 return self.record.failed(&error);
             }
         };
+        let Passage { end, status, peer, lease } = passage;
+        self.record.status(status);
+        self.record.peer(&peer);
         self.live.stands();
         let stop = pin!(async {
             self.drain.expired().await;
             Break::Drained
         });
-        let relayed = relay(self.tcp, stream, self.config.relay, stop).await;
+        let relayed = join(near, end, early, self.config.relay, stop).await;
         drop(lease);
         if relayed.broken.is_none() {
             self.live.finished();
@@ -182,31 +206,58 @@ impl Tunnel {
         self.record.ended(&relayed);
     }
 
-    async fn open(&self) -> Result<Opened, TunnelError> {
-        let (route, after) = (&self.config.route, self.config.setup_timeout);
-        let request = self.request();
-        let opened = timeout(after, self.pool.connect(&self.config.identity, &route.via, &request))
-            .await
-            .map_err(|_| TunnelError::SetupTimeout { peer: route.via.address.clone(), after })??;
-        match opened.response.status() {
-            // Exactly 200: any other answer to a CONNECT is no tunnel of HBONE.
-            200 => Ok(opened),
-            status => {
-                let (peer, destination) = (route.via.address.clone(), route.destination.clone());
-                Err(TunnelError::Rejected { peer, destination, status })
+    /// Everything until the tunnel stands. A client that gets none has been told so and is gone.
+    async fn stand(&mut self, client: Client) -> Result<(End, Bytes, Passage), TunnelError> {
+        let Wanted { mut near, destination, early, reply } = self.hear(client).await?;
+        if self.config.front.fixed().is_none() {
+            self.record.destination(destination.to_string().as_bytes());
+        }
+        let opening = tokio::select! {
+            biased;
+            _ = near.failure() => Err(TunnelError::ClientGone),
+            opened = self.open(&destination) => opened,
+            () = self.drain.expired() => Err(TunnelError::Draining),
+        };
+        let passage = match opening {
+            Ok(passage) => passage,
+            Err(error) => {
+                reply.refused(near, &error).await;
+                return Err(error);
             }
+        };
+        if reply.granted(&mut near).await.is_err() {
+            near.reset();
+            passage.end.reset();
+            return Err(TunnelError::ClientGone);
+        }
+        Ok((near, early, passage))
+    }
+
+    async fn hear(&self, client: Client) -> Result<Wanted, TunnelError> {
+        let limit = self.config.front_timeout;
+        tokio::select! {
+            heard = timeout(limit, self.config.front.hear(client)) => {
+                Ok(heard.unwrap_or(Err(FrontError::Timeout(limit)))?)
+            }
+            () = self.drain.expired() => Err(TunnelError::Draining),
         }
     }
 
-    fn request(&self) -> Request {
-        let mut request = Request::connect(&self.config.route.destination.to_string());
-        if self.config.forwarded {
-            request.push("forwarded", &format!("for=\"{}\"", self.from));
+    async fn open(&self, destination: &Authority) -> Result<Passage, TunnelError> {
+        let way = self.config.routes.find(destination);
+        let way = way.ok_or_else(|| TunnelError::NoRoute { destination: destination.clone() })?;
+        self.opener.open(way, destination, &self.told()).await
+    }
+
+    fn told(&self) -> Vec<(&'static str, String)> {
+        let mut told = Vec::new();
+        if let Some(address) = self.from.address().filter(|_| self.config.forwarded) {
+            told.push(("forwarded", format!("for=\"{address}\"")));
         }
         if let Some(baggage) = &self.config.baggage {
-            request.push("baggage", baggage);
+            told.push(("baggage", baggage.clone()));
         }
-        request
+        told
     }
 }
 

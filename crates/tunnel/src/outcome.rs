@@ -77,12 +77,19 @@ impl std::fmt::Display for Break {
 /// What went through a tunnel and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relayed {
-    /// From the TCP connection to the stream.
-    pub to_stream: Direction,
-    /// From the stream to the TCP connection.
-    pub to_tcp: Direction,
+    /// From who asked towards the destination; of [`relay`](crate::relay) from the TCP connection to the stream.
+    pub up: Direction,
+    /// The other way.
+    pub down: Direction,
     /// Why it was broken; `None` when both directions ended with a FIN.
     pub broken: Option<Break>,
+}
+
+impl Relayed {
+    /// Seen from the other end.
+    pub(crate) fn turned(self) -> Self {
+        Self { up: self.down, down: self.up, broken: self.broken }
+    }
 }
 
 /// One direction of a tunnel.

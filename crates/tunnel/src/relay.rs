@@ -11,7 +11,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hbone_conn::{ErrorCode, Stream};
+use bytes::Bytes;
+use hbone_conn::{ErrorCode, Stream, StreamError};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -23,9 +24,20 @@ use crate::upward::Upward;
 
 /// Relays until both directions have ended, the stream's last octet has left, or the tunnel is broken; `stop`
 /// breaks it.
+pub fn relay(
+    tcp: TcpStream,
+    stream: Stream,
+    limits: RelayLimits,
+    stop: impl Future<Output = Break>,
+) -> impl Future<Output = Relayed> {
+    relay_after(Bytes::new(), tcp, stream, limits, stop)
+}
+
+/// The same, with octets that were read from the TCP connection before.
 ///
 /// Not `async` itself: such a function keeps a second place for what it is given, for as long as a tunnel lives.
-pub fn relay(
+pub(crate) fn relay_after(
+    early: Bytes,
     tcp: TcpStream,
     stream: Stream,
     limits: RelayLimits,
@@ -39,11 +51,15 @@ pub fn relay(
         start: Instant::now(),
     };
     let mut silence = Silence::new(limits);
+    let mut refused = flow.send(early).err().map(Break::Stream);
     async move {
         let broken = {
             let (mut failure, mut timer, mut stop) =
                 (pin!(sockets::failure(&tcp)), pin!(sleep(Duration::ZERO)), pin!(stop));
             poll_fn(|cx| {
+                if let Some(broken) = refused.take() {
+                    return Poll::Ready(Some(broken));
+                }
                 if let Poll::Ready(both) = flow.poll_both(cx, &tcp) {
                     return Poll::Ready(both.err());
                 }
@@ -57,12 +73,12 @@ pub fn relay(
             })
             .await
         };
-        let (to_stream, to_tcp) = (flow.up.counter.ended(), flow.down.counter.ended());
+        let (up, down) = (flow.up.counter.ended(), flow.down.counter.ended());
         if broken.is_none() {
             flow.far.let_go();
             sockets::release(tcp);
         }
-        Relayed { to_stream, to_tcp, broken }
+        Relayed { up, down, broken }
     }
 }
 
@@ -96,6 +112,15 @@ struct Flow {
 }
 
 impl Flow {
+    /// Octets that go before those of TCP.
+    fn send(&mut self, early: Bytes) -> Result<(), StreamError> {
+        if early.is_empty() {
+            return Ok(());
+        }
+        self.up.counter.moved(early.len(), 0);
+        self.far.stream.send_chunk(early)
+    }
+
     /// Ready once both directions have ended, or one is broken.
     fn poll_both(&mut self, cx: &mut Context<'_>, tcp: &TcpStream) -> Poll<Result<(), Break>> {
         let Self { far: Far { stream, .. }, up, down, start } = self;

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hbone_conn::{Request, Response, Stream, StreamError};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -17,11 +18,11 @@ use crate::dial::{DialError, Means, dial};
 use crate::drain::{Drain, Live};
 use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
+use crate::join::{End, join};
 use crate::observe::{Record, Side};
 use crate::outcome::{Break, RelayLimits};
 use crate::policy::{Access, Decision, Denial};
 use crate::reject::Rejection;
-use crate::relay::relay;
 use crate::sockets;
 
 /// A stream, who opened it, and what it is served with.
@@ -38,7 +39,7 @@ pub(crate) struct Caller<P> {
 
 /// A tunnel that stands.
 struct Standing<P> {
-    tcp: TcpStream,
+    far: End,
     stream: Stream,
     limits: RelayLimits,
     watch: Watch,
@@ -72,7 +73,8 @@ impl<P> Caller<P> {
         // Boxed too: a tunnel is smaller without the ways to it.
         let Some(mut standing) = Box::pin(self.begin()).await else { return };
         let stop = pin!(standing.watch.stop());
-        let relayed = relay(standing.tcp, standing.stream, standing.limits, stop).await;
+        let near = End::Stream(standing.stream);
+        let relayed = join(near, standing.far, Bytes::new(), standing.limits, stop).await;
         if relayed.broken.is_none() {
             standing.live.finished();
         }
@@ -126,7 +128,7 @@ impl<P> Caller<P> {
         sockets::limit_unacknowledged(&tcp, config.unacknowledged);
         let limits = config.relay;
         let watch = Watch { snapshots, source, drain, authority, address };
-        Some(Box::new(Standing { tcp, stream, limits, watch, record, live, _place: place }))
+        Some(Box::new(Standing { far: End::Tcp(tcp), stream, limits, watch, record, live, _place: place }))
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 /// Sets the options that a tunnel wants: no delay of small writes, and a dead peer is noticed
 /// within two minutes of silence.
@@ -33,8 +33,13 @@ pub(crate) fn guard<S: AsFd>(socket: &S) {
 /// Lets a guarded socket go in peace, once both of its directions have ended with a FIN: the kernel delivers
 /// what it still holds.
 pub(crate) fn release(tcp: TcpStream) {
-    let _ = SockRef::from(&tcp).set_linger(None);
+    unguard(&tcp);
     drop(tcp);
+}
+
+/// From now on the socket ends with a FIN.
+pub(crate) fn unguard<S: AsFd>(socket: &S) {
+    let _ = SockRef::from(socket).set_linger(None);
 }
 
 /// Closes a socket with RST: its peer must not take the end for a clean one. What was not sent is dropped.
@@ -80,24 +85,50 @@ pub(crate) async fn failure(tcp: &TcpStream) -> io::Error {
 /// `relieve` may give some back and says whether it did; else this pauses and tries again, so that live tunnels
 /// go on and nothing spins.
 pub(crate) async fn accept(listener: &TcpListener, relieve: impl Fn() -> bool) -> (TcpStream, SocketAddr) {
-    let mut told = false;
+    let mut pauses = Pauses::default();
     loop {
         match listener.accept().await {
             Ok((tcp, from)) => {
                 tune(&tcp);
                 return (tcp, from);
             }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                if !told {
-                    tracing::warn!(%error, "cannot accept connections; raise the limit of open files");
-                    told = true;
-                }
-                // What was given back is free once its owner has heard of it.
-                let pause = if relieve() { RELIEF } else { PAUSE };
-                tokio::time::sleep(pause).await;
-            }
+            Err(error) => pauses.after(&error, &relieve).await,
         }
+    }
+}
+
+/// The next connection of a unix socket, and the process that made it, where the system tells.
+pub(crate) async fn accept_unix(listener: &UnixListener) -> (UnixStream, Option<i32>) {
+    let mut pauses = Pauses::default();
+    loop {
+        match listener.accept().await {
+            Ok((unix, _)) => {
+                let pid = unix.peer_cred().ok().and_then(|who| who.pid());
+                return (unix, pid);
+            }
+            Err(error) => pauses.after(&error, || false).await,
+        }
+    }
+}
+
+/// What to do after an accept that failed.
+#[derive(Default)]
+struct Pauses {
+    told: bool,
+}
+
+impl Pauses {
+    async fn after(&mut self, error: &io::Error, relieve: impl Fn() -> bool) {
+        if is_of_one_connection(error) {
+            return;
+        }
+        if !self.told {
+            tracing::warn!(%error, "cannot accept connections; raise the limit of open files");
+            self.told = true;
+        }
+        // What was given back is free once its owner has heard of it.
+        let pause = if relieve() { RELIEF } else { PAUSE };
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -99,7 +99,7 @@ pub enum Cause {
         /// The section.
         section: String,
         /// What to do about it.
-        remedy: &'static str,
+        remedy: String,
     },
     /// A name that is used and not defined.
     NoSuch {
@@ -175,7 +175,8 @@ impl Cause {
             Self::MissingSection { section, example } => format!("add `{section}` with {example}"),
             Self::WrongType { wanted, .. } => format!("write {wanted}"),
             Self::BadValue { wanted, .. } => format!("write {wanted}"),
-            Self::Conflict { remedy, .. } | Self::Misplaced { remedy, .. } => (*remedy).into(),
+            Self::Conflict { remedy, .. } => (*remedy).into(),
+            Self::Misplaced { remedy, .. } => remedy.clone(),
             Self::NoSuch { near: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::NoSuch { kind, name, known, .. } if known.is_empty() => {
                 format!("add a `[[{kind}s]]` section with `name = \"{name}\"`")

@@ -1,7 +1,10 @@
 //! The configuration of a node: read, resolved, and every fault named at once with line and column.
 
+mod bind;
 mod fault;
+mod kind;
 mod limits;
+mod listeners;
 mod load;
 mod policies;
 mod raw;
@@ -12,7 +15,9 @@ mod resolver;
 mod source;
 mod value;
 
+pub use bind::Bind;
 pub use fault::{Cause, Fault, Faults};
+pub use kind::Kind;
 pub use limits::Limits;
 pub(crate) use load::now;
 pub use load::{load, parse};

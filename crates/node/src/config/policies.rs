@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use hbone_tunnel::{Action, Authority, PolicyError, Rule, Source as Who, Target};
+use hbone_tunnel::{Action, PolicyError, Rule, Source as Who, Target};
 
 use super::fault::Cause;
 use super::raw::{Raw, RawPolicy, RawRoute};
 use super::resolved::PeerRoute;
-use super::resolver::{ADDRESS, Peers, Resolver};
+use super::resolver::{Peers, Resolver};
 use super::source::{At, Position};
 
 impl Resolver<'_> {
@@ -84,8 +84,7 @@ impl Resolver<'_> {
         peers: &Peers,
     ) -> Option<PeerRoute> {
         let known = raw.listener.as_ref().is_none_or(|at| self.reference("listener", at, listeners.keys()));
-        let destination =
-            raw.destination.as_ref().map(|at| self.parse::<Authority>("destination", at, ADDRESS));
+        let destination = raw.destination.as_ref().map(|at| self.parse::<Target>("destination", at, WHAT));
         let peer = raw.peer.as_ref().filter(|at| self.reference("peer", at, peers.keys()))?;
         let destination = match destination {
             Some(parsed) => Some(parsed?),

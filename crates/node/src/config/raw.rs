@@ -157,6 +157,20 @@ impl RawIdentity {
 }
 
 impl RawListener {
+    /// The keys that are written and that not every kind takes, with their places.
+    pub(super) fn keys(&self) -> Vec<(&'static str, Range<usize>)> {
+        fn place<T>(at: Option<&At<T>>) -> Option<Range<usize>> {
+            at.map(|at| at.span.clone())
+        }
+        let keys = [
+            ("destination", place(self.destination.as_ref())),
+            ("peer", place(self.peer.as_ref())),
+            ("allow_remote", place(self.allow_remote.as_ref())),
+            ("istio_status", place(self.istio_status.as_ref())),
+        ];
+        keys.into_iter().filter_map(|(key, span)| Some((key, span?))).collect()
+    }
+
     fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
         let raw = Self {
             title: section.title().to_owned(),

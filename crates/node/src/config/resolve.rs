@@ -1,18 +1,17 @@
 //! From what was written to what it means: names become references, strings become types, defaults are filled
 //! in, files are loaded. Every fault is reported, none stops the search for more. Called by mod.rs.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hbone_tunnel::{Authority, Identity, Peer, Policy, Route, SpiffeId};
+use hbone_tunnel::{Authority, Identity, Peer, Policy, SpiffeId, Way};
 
 use super::fault::{Cause, Faults};
 use super::limits;
-use super::raw::{Raw, RawIdentity, RawListener, RawNode, RawPeer};
-use super::resolved::{Capture, Inbound, Resolved};
+use super::listeners::Known;
+use super::raw::{Raw, RawIdentity, RawNode, RawPeer};
+use super::resolved::Resolved;
 use super::resolver::{ADDRESS, Peers, Resolver};
-use super::source::{Position, Source};
+use super::source::Source;
 use super::{policies, value};
 use crate::certs::{self, Paths};
 
@@ -26,7 +25,8 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let peers = resolver.peers(&raw.peers);
     let listeners = resolver.names("listener", raw.listeners.iter().map(|it| it.name.as_ref()));
     let routes = resolver.routes(&raw.routes, &listeners, &peers);
-    let (captures, inbounds) = resolver.listeners(&raw.listeners, &peers, &routes);
+    let known = Known { peers: &peers, routes: &routes };
+    let (captures, inbounds) = resolver.listeners(&raw.listeners, known);
     let rules = resolver.rules(&raw.policies);
     let limits = limits::resolve(&mut resolver, &raw.limits);
     let Own { identity, not_after, warnings } = identity?;
@@ -130,7 +130,7 @@ impl Resolver<'_> {
         peers
     }
 
-    fn peer(&mut self, raw: &RawPeer) -> Option<Peer> {
+    fn peer(&mut self, raw: &RawPeer) -> Option<Way> {
         let address = raw.address.as_ref().and_then(|at| self.parse::<Authority>("address", at, ADDRESS));
         let identities = raw.identities.as_ref()?;
         if identities.value.is_empty() {
@@ -149,116 +149,6 @@ impl Resolver<'_> {
         if expected.len() < identities.value.len() || expected.is_empty() {
             return None;
         }
-        Some(Peer { address: address?, expected })
-    }
-
-    fn listeners(
-        &mut self,
-        raw: &[RawListener],
-        peers: &Peers,
-        routes: &[super::resolved::PeerRoute],
-    ) -> (Vec<Capture>, Vec<Inbound>) {
-        let (mut captures, mut inbounds) = (Vec::new(), Vec::new());
-        let mut binds: HashMap<SocketAddr, Position> = HashMap::new();
-        for raw in raw {
-            let wanted = "an address and a port like \"127.0.0.1:8080\"; port 0 lets the system choose";
-            let bind = raw.bind.as_ref().and_then(|at| self.parse::<SocketAddr>("bind", at, wanted));
-            if let (Some(bind), Some(at)) = (bind.filter(|bind| bind.port() != 0), &raw.bind) {
-                let here = self.source.position(at.span.start);
-                if let Some(first) = binds.get(&bind).copied() {
-                    self.fault(&at.span, Cause::Duplicate { kind: "address", name: bind.to_string(), first });
-                }
-                binds.entry(bind).or_insert(here);
-            }
-            let Some(kind) = &raw.kind else { continue };
-            match kind.value.as_str() {
-                "tcp" => captures.extend(self.capture(raw, bind, peers, routes)),
-                "hbone" => inbounds.extend(self.inbound(raw, bind)),
-                _ => {
-                    let reason = "there is no such kind".to_owned();
-                    let wanted = "\"tcp\" (captures local connections) or \"hbone\" (serves peers)".into();
-                    let (key, value) = ("kind".into(), kind.value.clone());
-                    self.fault(&kind.span, Cause::BadValue { key, value, reason, wanted });
-                }
-            }
-        }
-        (captures, inbounds)
-    }
-
-    fn capture(
-        &mut self,
-        raw: &RawListener,
-        bind: Option<SocketAddr>,
-        peers: &Peers,
-        routes: &[super::resolved::PeerRoute],
-    ) -> Option<Capture> {
-        if let (Some(bind), Some(at)) = (bind, &raw.bind) {
-            let allowed = raw.allow_remote.as_ref().is_some_and(|at| at.value);
-            if !bind.ip().is_loopback() && !allowed {
-                self.fault(&at.span, Cause::UnsafeBind { bind: bind.to_string() });
-            }
-        }
-        if let Some(at) = &raw.istio_status {
-            let remedy = "remove it; it belongs to listeners of kind \"hbone\"";
-            self.fault(
-                &at.span,
-                Cause::Misplaced { key: "istio_status", section: raw.title.clone(), remedy },
-            );
-        }
-        let Some(at) = &raw.destination else {
-            let example = "\"127.0.0.1:80\"";
-            self.fault(
-                &raw.span,
-                Cause::MissingKey { key: "destination", section: raw.title.clone(), example },
-            );
-            return None;
-        };
-        let destination = self.parse::<Authority>("destination", at, ADDRESS);
-        let via = self.via(raw, destination.as_ref(), peers, routes);
-        let (destination, via, bind, name) = (destination?, via?, bind?, raw.name.as_ref()?.value.clone());
-        Some(Capture { name, bind, peer: via.0, route: Route { destination, via: via.1 } })
-    }
-
-    /// The peer of a capture: the one it names, else the one that a route finds.
-    fn via(
-        &mut self,
-        raw: &RawListener,
-        destination: Option<&Authority>,
-        peers: &Peers,
-        routes: &[super::resolved::PeerRoute],
-    ) -> Option<(String, Peer)> {
-        let name = match &raw.peer {
-            Some(at) => self.reference("peer", at, peers.keys()).then(|| at.value.clone())?,
-            None => {
-                let (destination, listener) = (destination?, raw.name.as_ref().map(|at| at.value.as_str()));
-                let found = routes.iter().find(|route| route.matches(listener, destination));
-                let Some(route) = found else {
-                    let section = raw.title.clone();
-                    let reason = "no `peer`, and no route leads to its destination";
-                    let remedy = "name a peer, or add a `[[routes]]` section for the destination";
-                    self.fault(&raw.span, Cause::Conflict { section, reason, remedy });
-                    return None;
-                };
-                route.peer.clone()
-            }
-        };
-        let peer = peers.get(&name)?.clone()?;
-        Some((name, peer))
-    }
-
-    fn inbound(&mut self, raw: &RawListener, bind: Option<SocketAddr>) -> Option<Inbound> {
-        let misplaced = [
-            ("destination", raw.destination.as_ref().map(|at| &at.span)),
-            ("peer", raw.peer.as_ref().map(|at| &at.span)),
-            ("allow_remote", raw.allow_remote.as_ref().map(|at| &at.span)),
-        ];
-        for (key, span) in misplaced {
-            if let Some(span) = span {
-                let remedy = "remove it; it belongs to listeners of kind \"tcp\"";
-                self.fault(span, Cause::Misplaced { key, section: raw.title.clone(), remedy });
-            }
-        }
-        let istio_status = raw.istio_status.as_ref().is_some_and(|at| at.value);
-        Some(Inbound { name: raw.name.as_ref()?.value.clone(), bind: bind?, istio_status })
+        Some(Way::Node(Peer { address: address?, expected }))
     }
 }

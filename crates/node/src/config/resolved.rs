@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hbone_tunnel::{Authority, Identity, Peer, Policy, Route};
+use hbone_tunnel::{Authority, Front, Identity, Policy, Routes, Target, Way};
 
+use super::bind::Bind;
+use super::kind::Kind;
 use super::limits::Limits;
 
 /// A whole node.
@@ -27,7 +29,7 @@ pub struct Resolved {
     /// Ports that serve peers.
     pub inbounds: Vec<Inbound>,
     /// The peers by name.
-    pub peers: BTreeMap<String, Peer>,
+    pub peers: BTreeMap<String, Way>,
     /// Which peer leads where; the first match wins.
     pub routes: Vec<PeerRoute>,
     /// Who may reach what through this node.
@@ -36,17 +38,21 @@ pub struct Resolved {
     pub limits: Limits,
 }
 
-/// A listener of kind `tcp`.
+/// A listener whose connections are carried to peers.
 #[derive(Debug, Clone)]
 pub struct Capture {
     /// Its name.
     pub name: String,
-    /// The address to listen on.
-    pub bind: SocketAddr,
-    /// The name of the peer that it leads through.
-    pub peer: String,
-    /// Where its connections go.
-    pub route: Route,
+    /// What it is for.
+    pub kind: Kind,
+    /// Where it listens.
+    pub bind: Bind,
+    /// Where its connections go, for people.
+    pub summary: String,
+    /// How its clients say where they want to go.
+    pub front: Front,
+    /// Which way leads there.
+    pub routes: Routes,
 }
 
 /// A listener of kind `hbone`.
@@ -65,23 +71,27 @@ pub struct Inbound {
 pub struct PeerRoute {
     /// The listener it is for; any when none.
     pub listener: Option<String>,
-    /// The destination it is for; any when none.
-    pub destination: Option<Authority>,
+    /// The destinations it is for; any when none.
+    pub destination: Option<Target>,
     /// The peer.
     pub peer: String,
 }
 
 impl PeerRoute {
+    /// Whether connections of that listener may take it.
+    pub fn is_for(&self, listener: Option<&str>) -> bool {
+        self.listener.as_deref().is_none_or(|wanted| Some(wanted) == listener)
+    }
+
     /// Whether connections of that listener to that destination take this route.
     pub fn matches(&self, listener: Option<&str>, destination: &Authority) -> bool {
-        let listener_fits = self.listener.as_deref().is_none_or(|wanted| Some(wanted) == listener);
-        listener_fits && self.destination.as_ref().is_none_or(|wanted| wanted == destination)
+        self.is_for(listener) && self.destination.as_ref().is_none_or(|wanted| wanted.matches(destination))
     }
 }
 
 impl Resolved {
     /// The peer that leads to a destination for `dial`: the one named, else the first route, else the only peer.
-    pub fn peer_for(&self, via: Option<&str>, destination: &Authority) -> Option<(&str, &Peer)> {
+    pub fn peer_for(&self, via: Option<&str>, destination: &Authority) -> Option<(&str, &Way)> {
         let route = || self.routes.iter().find(|route| route.matches(None, destination));
         let only = || self.peers.keys().next().filter(|_| self.peers.len() == 1);
         let name = via

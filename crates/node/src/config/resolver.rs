@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
-use hbone_tunnel::Peer;
+use hbone_tunnel::Way;
 
 use super::fault::{Cause, Faults, nearest};
 use super::source::{At, Position, Source};
@@ -22,7 +22,7 @@ pub(super) struct Resolver<'a> {
 }
 
 /// The peers by name; none for one that is defined and faulty, so that references to it are not a second fault.
-pub(super) type Peers = HashMap<String, Option<Peer>>;
+pub(super) type Peers = HashMap<String, Option<Way>>;
 
 impl Resolver<'_> {
     /// Notes a fault at a place.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_conn::{Side, Tls, establish};
-use hbone_tunnel::{Action, Authority, Identity, Peer, Policy, Route, Rule, Source, SpiffeId};
+use hbone_tunnel::{Action, Authority, Front, Identity, Peer, Policy, Routes, Rule, Source, SpiffeId, Way};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use super::server::Servers;
 use crate::certs::{CertificateAuthority, Issued};
-use crate::config::{Capture, Inbound, Limits, Resolved};
+use crate::config::{Capture, Inbound, Kind, Limits, Resolved};
 use crate::exit::Failure;
 use crate::node::Node;
 
@@ -102,8 +102,11 @@ impl Nodes {
         let mut config = base("alice", &people.alice, Vec::new())?;
         let via = Peer { address: authority(bob_address)?, expected: vec![people.bob.id.clone()] };
         for (name, destination) in ["web", "echo", "after", "reset"].into_iter().zip(behind) {
-            let route = Route { destination: authority(destination)?, via: via.clone() };
-            config.captures.push(Capture { name: name.into(), bind: any_port(), peer: "bob".into(), route });
+            let front = Front::Fixed(authority(destination)?);
+            let routes = Routes::all(Way::Node(via.clone()));
+            let (name, bind, summary) =
+                (name.into(), any_port().into(), format!("{destination} through bob"));
+            config.captures.push(Capture { name, kind: Kind::Tcp, bind, summary, front, routes });
         }
         let alice = Node::start(&config).map_err(failed)?;
         Ok(Self {

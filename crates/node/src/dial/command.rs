@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hbone_tunnel::{Authority, Class, Identity, Peer, Single, SpiffeId, TunnelError, connect};
+use hbone_tunnel::{Authority, Class, Identity, Peer, Single, SpiffeId, TunnelError, Way, connect};
 
 use super::stdio::join;
 use crate::certs::{self, Paths};
@@ -56,7 +56,7 @@ fn from_file(path: &std::path::Path, via: Option<&str>, destination: Authority) 
         let remedy = format!("name one with --via; known: {}", known.join(", "));
         return Err(Failure::new(Exit::Usage, what).remedy(remedy));
     };
-    let peer = peer.clone();
+    let Way::Node(peer) = peer.clone();
     let (identity, baggage, limits) = (config.identity, config.baggage, config.limits);
     Ok(Target { destination, peer, identity, baggage, limits })
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_tunnel::{
-    Authority, Class, ConnectConfig, Identity, InboundConfig, OutboundConfig, Peer, PeerFault, Policy, Pool,
-    PoolConfig, Single, Step, TunnelError, connect, probe,
+    Authority, Class, ConnectConfig, Front, Identity, InboundConfig, OutboundConfig, Peer, PeerFault, Policy,
+    Pool, PoolConfig, Route, Routes, Single, Step, TunnelError, Way, connect, probe,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -146,7 +146,10 @@ async fn fail_through(far: std::net::SocketAddr) -> String {
     let pair = Pair::with(
         closed_port().await,
         |_| (),
-        |config| config.route = route(([127, 0, 0, 1], 9).into(), far, BOB),
+        |config| {
+            let Route { destination, via } = route(([127, 0, 0, 1], 9).into(), far, BOB);
+            (config.front, config.routes) = (Front::Fixed(destination), Routes::all(Way::Node(via)));
+        },
         PoolConfig::default(),
     )
     .await;

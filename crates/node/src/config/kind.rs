@@ -1,0 +1,70 @@
+//! The kinds of listeners, and which keys each of them takes beside `name`, `kind` and `bind`.
+//!
+//! One table, asked by listeners.rs. Knows keys by name, not what stands in them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Local connections, all to one destination.
+    Tcp,
+    /// Serves peers.
+    Hbone,
+}
+
+impl Kind {
+    /// All of them, in the order in which people are told.
+    pub(super) const ALL: &'static [Self] = &[Self::Tcp, Self::Hbone];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Hbone => "hbone",
+        }
+    }
+
+    /// What it is for, in a few words.
+    pub(super) const fn purpose(self) -> &'static str {
+        match self {
+            Self::Tcp => "captures local connections",
+            Self::Hbone => "serves peers",
+        }
+    }
+
+    /// The keys that it takes.
+    pub(super) const fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Tcp => &["destination", "peer", "allow_remote"],
+            Self::Hbone => &["istio_status"],
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == text).ok_or("there is no such kind")
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What to write for `kind`, for people.
+pub(super) fn wanted() -> String {
+    let each = Kind::ALL.iter().map(|kind| format!("\"{kind}\" ({})", kind.purpose()));
+    each.collect::<Vec<_>>().join(" or ")
+}
+
+/// The kinds that take a key, for people.
+pub(super) fn takers(key: &str) -> String {
+    let takers = Kind::ALL.iter().filter(|kind| kind.keys().contains(&key));
+    takers.map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>().join(", ")
+}

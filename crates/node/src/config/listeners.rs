@@ -1,0 +1,165 @@
+//! `[[listeners]]`: what each kind of listener is made of.
+//! Called by resolve.rs. Binds nothing.
+
+use std::collections::{BTreeSet, HashMap};
+
+use hbone_tunnel::{Authority, Front, Routes, Way};
+
+use super::bind::Bind;
+use super::fault::Cause;
+use super::kind::{self, Kind};
+use super::raw::RawListener;
+use super::resolved::{Capture, Inbound, PeerRoute};
+use super::resolver::{ADDRESS, Peers, Resolver};
+use super::source::Position;
+
+/// What listeners refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) peers: &'a Peers,
+    pub(super) routes: &'a [PeerRoute],
+}
+
+impl Resolver<'_> {
+    /// All listeners, in the order of the file: those of clients and those of peers.
+    pub(super) fn listeners(
+        &mut self,
+        raw: &[RawListener],
+        known: Known<'_>,
+    ) -> (Vec<Capture>, Vec<Inbound>) {
+        let (mut captures, mut inbounds) = (Vec::new(), Vec::new());
+        let mut binds: HashMap<Bind, Position> = HashMap::new();
+        for raw in raw {
+            let bind = self.bind(raw, &mut binds);
+            let Some(at) = &raw.kind else { continue };
+            let Some(kind) = self.checked("kind", at, &kind::wanted(), str::parse::<Kind>) else { continue };
+            self.misplaced(raw, kind);
+            match kind {
+                Kind::Tcp => captures.extend(self.capture(raw, bind, known)),
+                Kind::Hbone => inbounds.extend(self.inbound(raw, bind)),
+            }
+        }
+        (captures, inbounds)
+    }
+
+    /// Where it listens, which is nowhere else in the file.
+    fn bind(&mut self, raw: &RawListener, binds: &mut HashMap<Bind, Position>) -> Option<Bind> {
+        let wanted = "an address and a port like \"127.0.0.1:8080\" (port 0 lets the system choose), \
+                      \"unix:/path\" or \"unix:@name\"";
+        let at = raw.bind.as_ref()?;
+        let bind = self.parse::<Bind>("bind", at, wanted)?;
+        if bind.address().is_none_or(|address| address.port() != 0) {
+            let here = self.source.position(at.span.start);
+            if let Some(first) = binds.get(&bind).copied() {
+                self.fault(&at.span, Cause::Duplicate { kind: "address", name: bind.to_string(), first });
+            }
+            binds.entry(bind.clone()).or_insert(here);
+        }
+        Some(bind)
+    }
+
+    /// Keys that this kind of listener has no use for.
+    fn misplaced(&mut self, raw: &RawListener, kind: Kind) {
+        for (key, span) in raw.keys() {
+            if !kind.keys().contains(&key) {
+                let remedy = format!("remove it; it belongs to listeners of kind {}", kind::takers(key));
+                self.fault(&span, Cause::Misplaced { key, section: raw.title.clone(), remedy });
+            }
+        }
+    }
+
+    /// Strangers reach a listener of clients only where that is said.
+    fn keep_local(&mut self, raw: &RawListener, bind: Option<&Bind>) {
+        let allowed = raw.allow_remote.as_ref().is_some_and(|at| at.value);
+        if let (Some(bind), Some(at)) = (bind.filter(|bind| !bind.is_local() && !allowed), &raw.bind) {
+            self.fault(&at.span, Cause::UnsafeBind { bind: bind.to_string() });
+        }
+    }
+
+    /// A listener all of whose connections have one destination.
+    fn capture(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Capture> {
+        self.keep_local(raw, bind.as_ref());
+        let Some(at) = &raw.destination else {
+            let example = "\"127.0.0.1:80\"";
+            self.fault(
+                &raw.span,
+                Cause::MissingKey { key: "destination", section: raw.title.clone(), example },
+            );
+            return None;
+        };
+        let destination = self.parse::<Authority>("destination", at, ADDRESS);
+        let via = self.via(raw, destination.as_ref(), known);
+        let (destination, via, bind, name) = (destination?, via?, bind?, raw.name.as_ref()?.value.clone());
+        let (peer, via) = via;
+        let summary = format!("{destination} through {peer}");
+        let (front, routes) = (Front::Fixed(destination), Routes::all(via));
+        Some(Capture { name, kind: Kind::Tcp, bind, summary, front, routes })
+    }
+
+    /// The peer of a capture: the one it names, else the one that a route finds.
+    fn via(
+        &mut self,
+        raw: &RawListener,
+        destination: Option<&Authority>,
+        known: Known<'_>,
+    ) -> Option<(String, Way)> {
+        let name = match &raw.peer {
+            Some(at) => self.reference("peer", at, known.peers.keys()).then(|| at.value.clone())?,
+            None => {
+                let (destination, listener) = (destination?, raw.name.as_ref().map(|at| at.value.as_str()));
+                let found = known.routes.iter().find(|route| route.matches(listener, destination));
+                let Some(route) = found else {
+                    let section = raw.title.clone();
+                    let reason = "no `peer`, and no route leads to its destination";
+                    let remedy = "name a peer, or add a `[[routes]]` section for the destination";
+                    self.fault(&raw.span, Cause::Conflict { section, reason, remedy });
+                    return None;
+                };
+                route.peer.clone()
+            }
+        };
+        let way = known.peers.get(&name)?.clone()?;
+        Some((name, way))
+    }
+
+    /// The ways of a listener whose clients choose their destination, and what they are for people: its peer for all
+    /// of them, else what the routes say. A destination without a route is refused.
+    #[expect(dead_code, reason = "kinds whose clients choose come next")]
+    fn ways(&mut self, raw: &RawListener, known: Known<'_>) -> Option<(Routes, String)> {
+        if let Some(at) = &raw.peer {
+            self.reference("peer", at, known.peers.keys()).then_some(())?;
+            return Some((
+                Routes::all(known.peers.get(&at.value)?.clone()?),
+                format!("through {}", at.value),
+            ));
+        }
+        let listener = raw.name.as_ref().map(|at| at.value.as_str());
+        let routes: Vec<_> = known.routes.iter().filter(|route| route.is_for(listener)).collect();
+        if routes.is_empty() {
+            let (section, reason) = (raw.title.clone(), "no `peer`, and no route leads anywhere from here");
+            let remedy = "name a peer for all of it, or add `[[routes]]` sections";
+            self.fault(&raw.span, Cause::Conflict { section, reason, remedy });
+            return None;
+        }
+        let mut rules = Vec::new();
+        for route in &routes {
+            rules.push((route.destination.clone(), known.peers.get(&route.peer)?.clone()?));
+        }
+        let names: BTreeSet<_> = routes.iter().map(|route| route.peer.as_str()).collect();
+        let names: Vec<_> = names.into_iter().collect();
+        Some((Routes::new(rules), format!("through {}", names.join(", "))))
+    }
+
+    fn inbound(&mut self, raw: &RawListener, bind: Option<Bind>) -> Option<Inbound> {
+        let istio_status = raw.istio_status.as_ref().is_some_and(|at| at.value);
+        let bind = bind?;
+        let Some(address) = bind.address() else {
+            let at = raw.bind.as_ref()?;
+            let (key, value, reason) = ("bind".into(), bind.to_string(), "peers come over TCP".into());
+            let wanted = "an address and a port like \"0.0.0.0:15008\"".into();
+            self.fault(&at.span, Cause::BadValue { key, value, reason, wanted });
+            return None;
+        };
+        Some(Inbound { name: raw.name.as_ref()?.value.clone(), bind: address, istio_status })
+    }
+}

@@ -1,0 +1,85 @@
+//! From a way and a destination to the far end of a tunnel that stands.
+//!
+//! Called by the outbound side for clients and by the inbound side for what it sends on. What the far node is told
+//! comes as fields. Decides neither way nor policy; answers nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hbone_conn::Request;
+use tokio::time::timeout;
+
+use crate::authority::Authority;
+use crate::error::TunnelError;
+use crate::identity::SpiffeId;
+use crate::join::End;
+use crate::pool::{Lease, Opened, Pool};
+use crate::route::Peer;
+use crate::tls::Identity;
+use crate::way::Way;
+
+/// What tunnels are opened with.
+#[derive(Clone, Debug)]
+pub(crate) struct Opener {
+    pub(crate) pool: Pool,
+    pub(crate) identity: Arc<Identity>,
+    /// For all of it.
+    pub(crate) after: Duration,
+}
+
+/// The far end of a tunnel.
+pub(crate) struct Passage {
+    pub(crate) end: End,
+    /// Of the answer.
+    pub(crate) status: u16,
+    /// Who answered.
+    pub(crate) peer: SpiffeId,
+    /// The place on a connection, held as long as the tunnel.
+    pub(crate) lease: Lease,
+}
+
+/// Fields of the request, by name and value.
+pub(crate) type Told = [(&'static str, String)];
+
+impl Opener {
+    /// Opens a tunnel, within the limit of time.
+    ///
+    /// # Errors
+    /// What stopped it; [`TunnelError::Rejected`] for every status but 200.
+    pub(crate) async fn open(
+        &self,
+        way: &Way,
+        destination: &Authority,
+        told: &Told,
+    ) -> Result<Passage, TunnelError> {
+        match way {
+            Way::Node(peer) => self.through(peer, destination, told).await,
+        }
+    }
+
+    async fn through(
+        &self,
+        peer: &Peer,
+        destination: &Authority,
+        told: &Told,
+    ) -> Result<Passage, TunnelError> {
+        let mut request = Request::connect(&destination.to_string());
+        for (name, value) in told {
+            request.push(name, value);
+        }
+        let opened = timeout(self.after, self.pool.connect(&self.identity, peer, &request)).await;
+        let late = || TunnelError::SetupTimeout { peer: peer.address.clone(), after: self.after };
+        let Opened { stream, response, lease } = opened.map_err(|_| late())??;
+        match response.status() {
+            // Exactly 200: any other answer to a CONNECT is no tunnel of HBONE.
+            200 => {
+                let who = lease.peer().clone();
+                Ok(Passage { end: End::Stream(stream), status: 200, peer: who, lease })
+            }
+            status => {
+                let (peer, destination) = (peer.address.clone(), destination.clone());
+                Err(TunnelError::Rejected { peer, destination, status })
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Which way a destination is reached: through which node, and how it is asked. The table of ways.
+//!
+//! Built by the configuration; asked by both sides for every tunnel. A pure function of the destination: holds no
+//! sockets, resolves nothing, opens nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::authority::Authority;
+use crate::matcher::Target;
+use crate::route::Peer;
+
+/// How a destination is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// A CONNECT at a node.
+    Node(Peer),
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(Peer { address, expected }) => {
+                let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+                write!(f, "{address} as {}", expected.join(" or "))
+            }
+        }
+    }
+}
+
+/// Ways by destination; the first that matches wins. Clones are cheap.
+#[derive(Clone, Debug, Default)]
+pub struct Routes(Arc<[(Option<Target>, Way)]>);
+
+impl Routes {
+    /// A table, in the order in which it is searched; `None` matches every destination.
+    pub fn new(rules: Vec<(Option<Target>, Way)>) -> Self {
+        Self(rules.into())
+    }
+
+    /// The same way for every destination.
+    pub fn all(way: Way) -> Self {
+        Self::new(vec![(None, way)])
+    }
+
+    /// The way to a destination.
+    pub fn find(&self, destination: &Authority) -> Option<&Way> {
+        let matches = |target: &Option<Target>| target.as_ref().is_none_or(|it| it.matches(destination));
+        self.0.iter().find(|(target, _)| matches(target)).map(|(_, way)| way)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_way_that_matches_wins() {
+        let node = |at: &str| {
+            let expected = vec!["spiffe://td/ns/a/sa/bob".parse().unwrap()];
+            Way::Node(Peer { address: at.parse().unwrap(), expected })
+        };
+        let (one, two) = (node("one:15008"), node("two:15008"));
+        let routes = Routes::new(vec![
+            (Some("*.example:443".parse().unwrap()), one.clone()),
+            (Some("10.0.0.0/8".parse().unwrap()), two.clone()),
+        ]);
+        let find = |at: &str| routes.find(&at.parse().unwrap()).cloned();
+        assert_eq!(find("a.example:443"), Some(one.clone()));
+        assert_eq!(find("10.1.2.3:80"), Some(two));
+        assert_eq!(find("a.example:80"), None);
+        assert_eq!(Routes::all(one.clone()).find(&"x:1".parse().unwrap()), Some(&one));
+        assert_eq!(one.to_string(), "one:15008 as spiffe://td/ns/a/sa/bob");
+    }
+}
