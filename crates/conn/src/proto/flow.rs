@@ -9,7 +9,10 @@ use hbone_frame::MAX_WINDOW;
 
 /// So many octets of credit are announced whatever the window's size. What is due and not announced is missing at the
 /// other end of the path: a window that comes as one burst would else be used by half.
-const ENOUGH: u32 = 128 * 1024;
+const ENOUGH: u32 = 256 * 1024;
+/// So many octets of a connection's credit are announced although no stream has any to announce. More than a read
+/// brings: readers have their turn first, and the credit of both leaves in one flight.
+const OVERDUE: u32 = 384 * 1024;
 
 /// The peer sent more than its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +147,12 @@ impl ReceiveWindow {
         self.due > 0 && (self.due >= self.size / 2 || self.due >= ENOUGH)
     }
 
-    /// The same of a window that may have at most `most` octets now: less than half of them may be left.
+    /// Whether so much is due that it waits for no stream's update: half of the window, or [`OVERDUE`].
+    pub(super) const fn is_overdue(&self) -> bool {
+        self.due > 0 && (self.due >= self.size / 2 || self.due >= OVERDUE)
+    }
+
+    /// As [`update_due`](Self::update_due), of a window that may have at most `most` octets now: less than half of them may be left.
     pub(super) const fn update_due_within(&self, most: u32) -> bool {
         let size = if most < self.size { most } else { self.size };
         let used = (self.available as i64) <= most as i64 / 2;
@@ -240,10 +248,12 @@ mod tests {
     fn a_large_window_is_credited_long_before_its_half() {
         let mut window = ReceiveWindow::new(16 << 20);
         window.receive(4 << 20).unwrap();
-        window.release(128 * 1024 - 1);
+        window.release(ENOUGH - 1);
         assert!(!window.update_due());
         window.release(1);
-        assert!(window.update_due());
+        assert!(window.update_due() && !window.is_overdue());
+        window.release(OVERDUE - ENOUGH);
+        assert!(window.is_overdue());
     }
 
     #[test]

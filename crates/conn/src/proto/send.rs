@@ -85,7 +85,7 @@ pub(super) fn is_due(state: &State) -> bool {
                 || !state.control.is_empty()
                 || !state.heads.is_empty()
                 || !state.credit.is_empty()
-                || state.recv_window.update_due()
+                || state.recv_window.is_overdue()
                 || state.schedule.is_ready(state.send_window.available(DEFAULT_WINDOW) > 0)
         }
     }
@@ -124,7 +124,8 @@ fn control(state: &mut State, now: Instant, frame: Control, out: &mut Transmit) 
     }
 }
 
-/// Credit rides in front of what is sent anyway; alone it leaves once half a window is due.
+/// Credit rides in front of what is sent anyway; alone it leaves once half a window is due, the connection's a little
+/// later than that of streams.
 fn credit(state: &mut State, out: &mut Transmit) {
     if state.recv_window.update_due()
         && let Some(Increment(octets)) = state.recv_window.announce()

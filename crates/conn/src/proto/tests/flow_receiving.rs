@@ -256,9 +256,26 @@ fn our_large_initial_window_holds_at_once() {
     let mut script = Script::strangers(Side::Server, config);
     script.send(PREFACE.to_vec()).send(settings(&[])).send(settings_ack()).skip();
     let key = script.tunnel(1);
-    script.send(data(1, 200_000)).expect(update(0, 200_000)).expect_nothing();
+    script.send(data(1, 200_000)).expect_nothing();
     assert_eq!(script.read(key), (200_000, Ok(Read::Pending)));
     script.expect(update(1, 200_000)).expect_nothing();
+}
+
+#[test]
+fn credit_of_the_connection_waits_for_that_of_its_streams_but_not_for_stalled_readers() {
+    let config = Config { initial_window_size: 512 << 10, connection_window_size: 1 << 20, ..plain() };
+    let mut script = Script::strangers(Side::Server, config);
+    script.send(PREFACE.to_vec()).send(settings(&[])).send(settings_ack()).skip();
+    let key = script.tunnel(1);
+    for _ in 0..17 {
+        script.send(data(1, 16_384)).expect_nothing();
+    }
+    assert_eq!(script.read(key), (17 * 16_384, Ok(Read::Pending)));
+    script.expect(update(0, 17 * 16_384)).expect(update(1, 17 * 16_384)).expect_nothing();
+    for _ in 1..24 {
+        script.send(data(1, 16_384)).expect_nothing();
+    }
+    script.send(data(1, 16_384)).expect(update(0, 384 << 10)).expect_nothing();
 }
 
 #[test]
