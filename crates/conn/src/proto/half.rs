@@ -4,7 +4,8 @@
 //! queue and its window. It does not know its stream's identifier and emits nothing.
 
 use super::flow::{Increment, ReceiveWindow, SendWindow};
-use super::memory::{Charge, Pressure};
+use super::liveliness;
+use super::memory::Charge;
 use super::queue::{ByteQueue, Chunks};
 use super::urgency;
 
@@ -146,6 +147,8 @@ pub(super) struct RecvHalf {
     pub(super) credit_listed: bool,
     /// The stream stands in the list of those whose queues hold slices of inputs.
     pub(super) holds_slices: bool,
+    /// The last frame of DATA was short, or there was none.
+    pub(super) short: bool,
     /// Informational responses so far.
     pub(super) informational: u8,
     pub(super) window: ReceiveWindow,
@@ -161,6 +164,7 @@ impl RecvHalf {
             wants_data: false,
             credit_listed: false,
             holds_slices: false,
+            short: true,
             informational: 0,
             window: ReceiveWindow::new(window),
             queue: ByteQueue::default(),
@@ -169,11 +173,11 @@ impl RecvHalf {
     }
 
     /// Whether credit is due that is worth a WINDOW_UPDATE and that nobody has listed yet; the caller lists it. What
-    /// only the shortage of memory holds back is noted there.
+    /// is only held back is noted there.
     #[must_use = "credit that is not listed is lost to the peer"]
     #[inline]
     pub(super) fn joins_credit(&mut self, memory: &mut Charge) -> bool {
-        let joins = self.credit_due(memory.pressure()) && !self.credit_listed;
+        let joins = self.credit_due(memory) && !self.credit_listed;
         self.credit_listed |= joins;
         self.note_withheld(memory);
         joins
@@ -181,39 +185,48 @@ impl RecvHalf {
 
     #[inline]
     fn note_withheld(&self, memory: &mut Charge) {
-        if memory.pressure() != Pressure::None {
-            memory.withheld |= !self.credit_listed && self.credit_due(Pressure::None);
+        if memory.holds_back() {
+            memory.withheld |= !self.credit_listed && self.is_worth_telling();
         }
     }
 
     /// Whether credit is due that is worth a WINDOW_UPDATE.
     #[inline]
-    pub(super) fn credit_due(&self, pressure: Pressure) -> bool {
+    pub(super) fn credit_due(&self, memory: &Charge) -> bool {
         self.state == RecvState::Open
-            && match self.window_under(pressure) {
+            && match self.window_under(memory) {
                 None => self.window.update_due(),
                 Some(most) => self.window.update_due_within(most),
             }
     }
 
-    /// The largest window, in octets, that memory allows the peer now; `None`: its own. One that reads what comes
-    /// is not stopped by those that do not.
-    fn window_under(&self, pressure: Pressure) -> Option<u32> {
-        match pressure {
-            Pressure::None => None,
-            Pressure::Growth => Some(64 * 1024),
-            Pressure::Credit | Pressure::Streams if self.queue.is_empty() => Some(16 * 1024),
-            Pressure::Credit | Pressure::Streams => Some(0),
-        }
+    /// The same, if nothing held it back.
+    #[inline]
+    pub(super) fn is_worth_telling(&self) -> bool {
+        self.state == RecvState::Open && self.window.update_due()
     }
 
-    /// Takes the credit that is due, as far as memory allows; the caller announces it.
+    /// The largest window, in octets, that the peer may have now; `None`: its own.
+    fn window_under(&self, memory: &Charge) -> Option<u32> {
+        memory.window(!self.queue.is_empty())
+    }
+
+    /// Takes note of a frame that charges so much; whether it is a message and no part of bulk: of that a short frame
+    /// may be left now and then, but not two in a row.
+    #[inline]
+    pub(super) const fn is_message(&mut self, charge: u32) -> bool {
+        let before = self.short;
+        self.short = charge <= liveliness::SHORT;
+        before && self.short && charge > 0
+    }
+
+    /// Takes the credit that is due, as far as that is not held back; the caller announces it.
     pub(super) fn announce(&mut self, memory: &mut Charge) -> Option<Increment> {
         self.credit_listed = false;
         if self.state != RecvState::Open {
             return None;
         }
-        let increment = match self.window_under(memory.pressure()) {
+        let increment = match self.window_under(memory) {
             None => self.window.announce(),
             Some(most) => self.window.announce_within(most),
         };

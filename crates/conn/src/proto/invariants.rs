@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use hbone_frame::{DEFAULT_WINDOW, Side};
 
 use super::half::{Bounds, Place, RecvState};
-use super::memory::{Pressure, STEP};
+use super::memory::STEP;
 use super::state::State;
 use super::streams::{Stream, StreamKey};
 use super::timer::Timer;
@@ -133,9 +133,9 @@ impl State {
         for stream in self.streams.iter() {
             let times = self.credit.iter().filter(|key| **key == stream.key).count();
             assert_eq!(times, usize::from(stream.recv.credit_listed), "{:?} credit list", stream.key);
-            if stream.recv.credit_due(self.charge.pressure()) {
+            if stream.recv.credit_due(&self.charge) {
                 assert_eq!(times, 1, "{:?} has credit that nobody announces", stream.key);
-            } else if times == 0 && stream.recv.credit_due(Pressure::None) {
+            } else if times == 0 && stream.recv.is_worth_telling() {
                 assert!(self.charge.withheld, "{:?} has credit that nobody looks after", stream.key);
             }
         }

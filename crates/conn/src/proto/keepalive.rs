@@ -149,6 +149,11 @@ impl Path {
         self.shortest
     }
 
+    /// Whether it is known to be a short one.
+    pub(super) fn is_short(&self) -> bool {
+        self.shortest.is_some_and(|shortest| shortest < LONG)
+    }
+
     pub(super) const fn latest_rtt(&self) -> Option<Duration> {
         self.latest
     }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::liveliness;
+
 /// A bound on the octets that the connections which share it hold for their streams (see [`Config::memory`]).
 ///
 /// From half of it on, windows grow no more and credit returns up to 64 KiB a stream. From three quarters on, only
@@ -111,13 +113,15 @@ pub(super) struct Charge {
     budget: Option<Arc<MemoryBudget>>,
     charged: usize,
     pressure: Pressure,
-    /// Credit of a stream may be due that only the shortage holds back.
+    /// Credit of a stream may be due that is only held back.
     pub(super) withheld: bool,
+    /// Short messages are under way over a short path: credit is held back for their sake (`shortage`).
+    pub(super) lively: bool,
 }
 
 impl Charge {
     pub(super) const fn new(budget: Option<Arc<MemoryBudget>>) -> Self {
-        Self { budget, charged: 0, pressure: Pressure::None, withheld: false }
+        Self { budget, charged: 0, pressure: Pressure::None, withheld: false, lively: false }
     }
 
     /// Whether there is a budget: without one memory is never short.
@@ -158,6 +162,25 @@ impl Charge {
     /// How things stood at the last look.
     pub(super) const fn pressure(&self) -> Pressure {
         self.pressure
+    }
+
+    /// Whether credit of any stream is held back.
+    #[inline]
+    pub(super) const fn holds_back(&self) -> bool {
+        self.lively || !matches!(self.pressure, Pressure::None)
+    }
+
+    /// The largest window, in octets, that the peer may have now on a stream of which something is `unread`; `None`:
+    /// its own. One that reads what comes is not stopped by those that do not.
+    #[inline]
+    pub(super) const fn window(&self, unread: bool) -> Option<u32> {
+        match self.pressure {
+            Pressure::None if self.lively => Some(liveliness::WINDOW),
+            Pressure::None => None,
+            Pressure::Growth => Some(64 * 1024),
+            Pressure::Credit | Pressure::Streams if unread => Some(0),
+            Pressure::Credit | Pressure::Streams => Some(16 * 1024),
+        }
     }
 
     /// Whether there is no memory now for one stream more: then so many octets are promised to the peer.

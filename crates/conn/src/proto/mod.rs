@@ -27,6 +27,7 @@ mod invariants;
 mod judge;
 mod keepalive;
 mod limits;
+mod liveliness;
 mod memory;
 mod notes;
 mod prioritised;

@@ -109,8 +109,12 @@ pub(super) fn data(state: &mut State, now: Instant, piece: &mut DataPiece) -> Re
     {
         state.path.sample_begins(piece.data.len(), now);
     }
+    let others = state.streams.active_in_all() > 1;
     let Some(stream) = state.streams.get_mut(key) else { return Ok(()) };
     let empty = piece.data.is_empty();
+    if piece.first && stream.recv.is_message(piece.charge) && others {
+        state.liveliness.message(now);
+    }
     let held = stream.recv.holds_slices;
     let before = stream.recv.queue.len();
     let taken = stream_data(stream, &mut state.chunks, piece, state.batch);

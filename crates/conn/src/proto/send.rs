@@ -4,7 +4,7 @@
 //! A DATA frame is formed here and nowhere else, of what is queued, both windows, the peer's frame size and the
 //! quantum, whichever is least; what stands in the flight is committed, so no credit ever has to be returned.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hbone_frame::{DEFAULT_WINDOW, ErrorCode, Fields, PREFACE, StreamId, encode};
 
@@ -12,6 +12,7 @@ use super::error::ConnectionError;
 use super::flow::Increment;
 use super::half::{Place, SendState};
 use super::keepalive::Purpose;
+use super::liveliness;
 use super::notes::{Direction, Note};
 use super::queue::Chunks;
 use super::settings;
@@ -22,10 +23,6 @@ use super::transmit::Transmit;
 
 /// A flight of less than this of a stream that has more, in octets, is a dribble.
 const DRIBBLE: usize = 16;
-/// A flight of a connection that carries short messages beside others, in octets: what they wait for in front of them.
-const LIVELY_FLIGHT: usize = 64 * 1024;
-/// For so long after a short message another one is expected.
-const LIVELY: Duration = Duration::from_millis(20);
 
 /// Appends what is to be sent now. `false` when that is nothing.
 pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> bool {
@@ -35,11 +32,13 @@ pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> boo
     state.last_flight = now;
     state.replies = 0;
     state.unsent_resets = 0;
-    if !is_due(state) && !ends_now(state) {
-        state.watch_connection_window(now);
-        state.charge_memory();
-        state.rest_if_idle(now);
-        return false;
+    if !is_due(state) {
+        // A connection that was drained and has nothing else to send has its end to send.
+        state.end_if_drained();
+        if state.is_open() {
+            state.watch_connection_window(now);
+            return closing(state, now, out);
+        }
     }
     if std::mem::take(&mut state.preface_due) {
         out.scratch().extend_from_slice(PREFACE);
@@ -61,18 +60,15 @@ pub(super) fn flight(state: &mut State, now: Instant, out: &mut Transmit) -> boo
     if let Phase::Ending(error) = &state.phase {
         state.phase = Phase::Ended(error.clone());
     }
+    closing(state, now, out)
+}
+
+/// What follows on every flight, also on one of nothing; whether there is something to write.
+fn closing(state: &mut State, now: Instant, out: &Transmit) -> bool {
     state.charge_memory();
     state.rest_if_idle(now);
     state.stats.octets_sent += out.len() as u64;
     !out.is_empty()
-}
-
-/// Whether a connection that has nothing else to send has its end to send, because it was drained.
-fn ends_now(state: &mut State) -> bool {
-    if state.is_open() {
-        state.end_if_drained();
-    }
-    is_due(state)
 }
 
 /// Whether `flight` would find something, as far as that can be told cheaply.
@@ -180,16 +176,11 @@ fn head(state: &mut State, id: StreamId, fields: &Fields, end: bool, out: &mut T
     state.block = block;
 }
 
-/// Whether short messages have been sent lately: what they would wait for has to stay small.
-fn is_lively(state: &State, now: Instant) -> bool {
-    state.short_message.is_some_and(|last| now.saturating_duration_since(last) < LIVELY)
-}
-
 fn data(state: &mut State, now: Instant, out: &mut Transmit) {
     let mut any = false;
     let others = state.streams.active_in_all() > 1;
-    let most =
-        if is_lively(state, now) { LIVELY_FLIGHT.min(state.config.flight) } else { state.config.flight };
+    let most = if state.liveliness.lasts(now) { liveliness::FLIGHT } else { usize::MAX };
+    let most = most.min(state.config.flight);
     while out.len() < most {
         let credit = state.send_window.available(DEFAULT_WINDOW);
         let alone = state.schedule.is_alone();
@@ -221,7 +212,7 @@ fn data(state: &mut State, now: Instant, out: &mut Transmit) {
         any |= frames > 0;
         let short = fresh && sent <= state.config.quantum && stream.send.queue.is_empty();
         if short && others {
-            state.short_message = Some(now);
+            state.liveliness.message(now);
         }
         // CVE-2019-9511: frames that the peer's windows make tiny earn it no updates.
         if sent >= DRIBBLE || stream.send.queue.is_empty() {

@@ -21,6 +21,7 @@ use super::flow::{ReceiveWindow, SendWindow};
 use super::goaway::{Goaway, Sent};
 use super::half::{Bounds, Place, RecvState, SendState};
 use super::keepalive::{Path, Pings, Purpose};
+use super::liveliness::Liveliness;
 use super::memory::{Charge, Pressure};
 use super::notes::{Note, Notes};
 use super::prioritised::Prioritised;
@@ -157,8 +158,7 @@ pub(super) struct State {
     pub(super) last_received: Instant,
     /// When the wire last took a flight whole and asked for the next.
     pub(super) last_flight: Instant,
-    /// When a stream that was idle has last sent all it had in one turn.
-    pub(super) short_message: Option<Instant>,
+    pub(super) liveliness: Liveliness,
     /// What this connection takes of the memory that it shares, and how short that is.
     pub(super) charge: Charge,
     /// Octets by which the windows of all streams have grown.
@@ -236,7 +236,7 @@ impl State {
             deadlines: Deadlines::default(),
             last_received: now,
             last_flight: now,
-            short_message: None,
+            liveliness: Liveliness::default(),
             charge: Charge::new(config.memory.clone()),
             window_growth: 0,
             departed: 0,

@@ -17,6 +17,7 @@ mod goaway;
 mod half_states;
 mod labels;
 mod late_frames;
+mod liveliness;
 mod memory;
 mod messages;
 mod month;
