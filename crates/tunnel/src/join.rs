@@ -72,3 +72,6 @@ pub(crate) fn join<'a>(
         (near, far) => Box::pin(splice(near.into_leg(), far.into_leg(), early, limits, stop)),
     }
 }
+
+#[cfg(test)]
+mod tests;

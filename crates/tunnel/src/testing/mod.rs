@@ -1,5 +1,7 @@
 //! Certificates for tests: an authority of a trust domain and the leaves that it signs.
 
+pub(crate) mod outside;
+
 use std::time::Duration;
 
 use rcgen::{
