@@ -28,21 +28,22 @@ pub struct Bound {
 /// Sockets of one place.
 #[derive(Debug)]
 pub(crate) enum Sockets {
-    /// One of each shard.
+    /// One of each shard that takes part.
     Tcp(Vec<TcpListener>),
     /// Of the first shard.
     Unix(UnixListener),
 }
 
-/// Binds all, or names every one that cannot be bound.
+/// Binds all, TCP for `most` shards, or names every one that cannot be bound.
 pub(crate) fn bind<'a>(
     shards: &Shards,
+    most: usize,
     wanted: impl Iterator<Item = (&'a str, Bind)>,
 ) -> Result<Vec<(Sockets, Bound)>, Vec<String>> {
     let (mut bound, mut faults) = (Vec::new(), Vec::new());
     for (name, place) in wanted {
         let sockets = match &place {
-            Bind::Tcp(address) => tcp(shards, *address),
+            Bind::Tcp(address) => tcp(shards, most, *address),
             Bind::Unix(path) => unix(shards, || file(path)).map(|sockets| (sockets, place.clone())),
             Bind::Abstract(name) => unix(shards, || nameless(name)).map(|sockets| (sockets, place.clone())),
         };
@@ -54,8 +55,8 @@ pub(crate) fn bind<'a>(
     if faults.is_empty() { Ok(bound) } else { Err(faults) }
 }
 
-fn tcp(shards: &Shards, address: SocketAddr) -> io::Result<(Sockets, Bind)> {
-    shards.bind(address).map(|(listeners, address)| (Sockets::Tcp(listeners), address.into()))
+fn tcp(shards: &Shards, most: usize, address: SocketAddr) -> io::Result<(Sockets, Bind)> {
+    shards.bind(address, most).map(|(listeners, address)| (Sockets::Tcp(listeners), address.into()))
 }
 
 fn unix(shards: &Shards, open: impl FnOnce() -> io::Result<StdUnixListener>) -> io::Result<Sockets> {
@@ -102,16 +103,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("web.sock");
         drop(StdUnixListener::bind(&path).unwrap());
-        let shards = Shards::start(1).unwrap();
+        let shards = Shards::start().unwrap();
         let wanted = || [("web", Bind::Unix(path.clone()))].into_iter();
-        let first = bind(&shards, wanted()).unwrap();
+        let first = bind(&shards, 1, wanted()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let faults = bind(&shards, wanted()).unwrap_err();
+        let faults = bind(&shards, 1, wanted()).unwrap_err();
         assert!(faults[0].contains("`web`") && faults[0].contains("taken"), "{faults:?}");
         drop(first);
         fs::remove_file(&path).unwrap();
         fs::write(&path, "no socket").unwrap();
-        assert!(bind(&shards, wanted()).is_err(), "a file of another kind is never removed");
+        assert!(bind(&shards, 1, wanted()).is_err(), "a file of another kind is never removed");
         assert_eq!(fs::read(&path).unwrap(), b"no socket");
     }
 }

@@ -25,7 +25,7 @@ pub struct Node {
     captures: Vec<(config::Capture, Outbound)>,
     inbounds: Vec<(config::Inbound, Inbound)>,
     shutdown: Shutdown,
-    /// Of each shard its own.
+    /// Of each shard its own, as far as they go.
     pools: Vec<Pool>,
     tasks: JoinSet<()>,
     shards: Shards,
@@ -38,11 +38,16 @@ impl Node {
     /// # Errors
     /// All listeners that cannot be bound, by name; an identity that TLS refuses; threads that are not to be had.
     pub fn start(config: &Resolved) -> Result<Self, Failure> {
-        let shards = Shards::start(settings::connections_per_peer(&config.limits));
+        let shards = Shards::start();
         let shards =
             shards.map_err(|error| Failure::new(Exit::Failure, format!("cannot start threads: {error}")))?;
-        let captures = bind(&shards, config.captures.iter().map(|it| (it.name.as_str(), it.bind.clone())));
-        let inbounds = bind(&shards, config.inbounds.iter().map(|it| (it.name.as_str(), it.bind.into())));
+        // Each has connections of its own: threads for which there are none take no clients.
+        let pools = shards.len().min(settings::connections_per_peer(&config.limits));
+        let all = shards.len();
+        let captures =
+            bind(&shards, pools, config.captures.iter().map(|it| (it.name.as_str(), it.bind.clone())));
+        let inbounds =
+            bind(&shards, all, config.inbounds.iter().map(|it| (it.name.as_str(), it.bind.into())));
         let (captures, inbounds) = match (captures, inbounds) {
             (Ok(captures), Ok(inbounds)) => (captures, inbounds),
             (captures, inbounds) => {
@@ -61,8 +66,8 @@ impl Node {
             captures: Vec::new(),
             inbounds: Vec::new(),
             shutdown,
-            pools: (0..shards.len())
-                .map(|_| Pool::new(settings::pool(&config.limits, shards.len())))
+            pools: (0..pools)
+                .map(|number| Pool::new(settings::pool(&config.limits, number, pools)))
                 .collect(),
             tasks: JoinSet::new(),
             shards,

@@ -80,12 +80,15 @@ pub(crate) fn connections_per_peer(limits: &Limits) -> usize {
     limits.connections_per_peer.unwrap_or(PoolConfig::default().max_connections)
 }
 
-/// How connections to peers are shared, in each of so many pools.
-pub(crate) fn pool(limits: &Limits, pools: usize) -> PoolConfig {
+/// How connections to peers are shared in one of so many pools, the one with this number.
+pub(crate) fn pool(limits: &Limits, number: usize, pools: usize) -> PoolConfig {
     let default = PoolConfig::default();
+    let (connections, pools) = (connections_per_peer(limits), pools.max(1));
+    // What does not come out even goes to the first.
+    let share = connections / pools + usize::from(number < connections % pools);
     PoolConfig {
         streams_per_connection: limits.streams_per_connection.unwrap_or(default.streams_per_connection),
-        max_connections: (connections_per_peer(limits) / pools.max(1)).max(1),
+        max_connections: share.max(1),
         idle: limits.pool_timeout,
         connect: connect(limits),
         ..default
@@ -110,9 +113,9 @@ mod tests {
     fn a_pool_timeout_longer_than_the_idle_limit_of_the_engine_holds() {
         let hour = Duration::from_secs(3600);
         let limits = Limits { pool_timeout: hour, ..Limits::default() };
-        assert_eq!(pool(&limits, 1).connect.connection.idle_timeout, Some(hour));
+        assert_eq!(pool(&limits, 0, 1).connect.connection.idle_timeout, Some(hour));
         let limits = Limits { pool_timeout: Duration::from_secs(1), ..Limits::default() };
-        assert_eq!(pool(&limits, 1).connect.connection.idle_timeout, Config::default().idle_timeout);
+        assert_eq!(pool(&limits, 0, 1).connect.connection.idle_timeout, Config::default().idle_timeout);
     }
 
     #[test]
@@ -128,14 +131,19 @@ mod tests {
     #[test]
     fn pools_share_the_connections_to_a_peer() {
         let limits = Limits { connections_per_peer: Some(7), ..Limits::default() };
-        assert_eq!([1, 2, 3, 7].map(|pools| pool(&limits, pools).max_connections), [7, 3, 2, 1]);
+        for pools in 1..=7 {
+            let shares: Vec<_> =
+                (0..pools).map(|number| pool(&limits, number, pools).max_connections).collect();
+            assert_eq!(shares.iter().sum::<usize>(), 7, "{shares:?}");
+            assert!(shares.iter().all(|share| (7 / pools..=7 / pools + 1).contains(share)), "{shares:?}");
+        }
         assert_eq!(connections_per_peer(&limits), 7);
     }
 
     #[test]
     fn few_streams_per_connection_are_no_limit_for_callers() {
         let limits = Limits { streams_per_connection: Some(1), ..Limits::default() };
-        assert_eq!(pool(&limits, 1).streams_per_connection, 1);
+        assert_eq!(pool(&limits, 0, 1).streams_per_connection, 1);
         assert_eq!(connection(&limits).max_concurrent_streams, Config::default().max_concurrent_streams);
     }
 }

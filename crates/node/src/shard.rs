@@ -21,14 +21,14 @@ pub(crate) struct Shards {
 }
 
 impl Shards {
-    /// As many as there are cores that this process may use, `most` at the most, and at least 1.
+    /// As many as there are cores that this process may use.
     ///
     /// # Errors
     /// When a thread or a runtime is not to be had.
-    pub(crate) fn start(most: usize) -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let mut shards = Self { shards: Vec::new(), _alive: Vec::new() };
-        for number in 0..cores.min(most).max(1) {
+        for number in 0..cores {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let (alive, ended) = oneshot::channel::<()>();
             shards.shards.push(runtime.handle().clone());
@@ -52,20 +52,25 @@ impl Shards {
         self.shards.len()
     }
 
-    /// A listener of each runtime on the same address, and the address.
+    /// A listener of each runtime, of the first `most` only and of one at least, on the same address; and the address.
     ///
     /// # Errors
     /// When the address cannot be bound: also where another process shares its own listeners so.
-    pub(crate) fn bind(&self, address: SocketAddr) -> io::Result<(Vec<TcpListener>, SocketAddr)> {
+    pub(crate) fn bind(
+        &self,
+        address: SocketAddr,
+        most: usize,
+    ) -> io::Result<(Vec<TcpListener>, SocketAddr)> {
         // The first is bound for itself alone and shares only then: so it meets no other process at its port.
         let first = socket(address)?;
         first.bind(address)?;
         let address = first.local_addr()?;
         let mut sockets = vec![first];
-        if self.shards.len() > 1 {
+        let number = self.shards.len().min(most);
+        if number > 1 {
             sockets[0].set_reuseport(true)?;
         }
-        while sockets.len() < self.shards.len() {
+        while sockets.len() < number {
             let next = socket(address)?;
             next.set_reuseport(true)?;
             next.bind(address)?;
@@ -98,18 +103,20 @@ mod tests {
 
     #[tokio::test]
     async fn each_runtime_has_a_listener_and_nobody_else_gets_the_port() {
-        let shards = Shards::start(2).unwrap();
-        let (listeners, address) = shards.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let shards = Shards::start().unwrap();
+        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        let (listeners, address) = shards.bind(any, usize::MAX).unwrap();
         assert_eq!(listeners.len(), shards.len());
         assert!(listeners.iter().all(|listener| listener.local_addr().unwrap() == address));
         // Another node, which would share its port too.
-        let error = Shards::start(2).unwrap().bind(address).unwrap_err();
+        let error = Shards::start().unwrap().bind(address, usize::MAX).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!([0, 1].map(|most| shards.bind(any, most).unwrap().0.len()), [1, 1]);
     }
 
     #[tokio::test]
     async fn what_runs_on_a_thread_goes_with_it() {
-        let shards = Shards::start(1).unwrap();
+        let shards = Shards::start().unwrap();
         let (kept, gone) = oneshot::channel::<()>();
         shards.iter().next().unwrap().spawn(async move {
             let _kept = kept;

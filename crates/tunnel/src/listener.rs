@@ -23,8 +23,8 @@ pub struct Listener {
     dealt: mpsc::Receiver<Dealt>,
 }
 
-/// A connection on its way to another runtime.
-type Dealt = (std::net::TcpStream, SocketAddr);
+/// A connection on its way to another runtime, counted there from the start.
+type Dealt = (std::net::TcpStream, SocketAddr, Seat);
 
 /// One runtime as the others see it.
 #[derive(Debug)]
@@ -68,13 +68,10 @@ impl Listener {
             tokio::select! {
                 (tcp, from) = sockets::accept(tcp, &relieve) => {
                     if let Some(tcp) = deal(table, *number, tcp, from) {
-                        table[*number].connections.fetch_add(1, Ordering::Relaxed);
-                        return (tcp, from, self.seat());
+                        return (tcp, from, Seat::take(table, *number));
                     }
                 }
-                Some((tcp, from)) = dealt.recv() => {
-                    // Counted by who handed it over.
-                    let seat = self.seat();
+                Some((tcp, from, seat)) = dealt.recv() => {
                     if let Ok(tcp) = TcpStream::from_std(tcp) {
                         return (tcp, from, seat);
                     }
@@ -82,9 +79,12 @@ impl Listener {
             }
         }
     }
+}
 
-    fn seat(&self) -> Seat {
-        Seat { table: Arc::clone(&self.table), number: self.number }
+impl Seat {
+    fn take(table: &Arc<[Place]>, number: usize) -> Self {
+        table[number].connections.fetch_add(1, Ordering::Relaxed);
+        Self { table: Arc::clone(table), number }
     }
 }
 
@@ -101,23 +101,24 @@ impl Drop for Seat {
 }
 
 /// Hands a connection over to who has least, if that is due; else it comes back.
-fn deal(table: &[Place], number: usize, tcp: TcpStream, from: SocketAddr) -> Option<TcpStream> {
+fn deal(table: &Arc<[Place]>, number: usize, tcp: TcpStream, from: SocketAddr) -> Option<TcpStream> {
     let load = |place: &Place| place.connections.load(Ordering::Relaxed);
-    let Some(least) = table.iter().min_by_key(|place| load(place)) else { return Some(tcp) };
+    let Some((to, least)) = table.iter().enumerate().min_by_key(|(_, place)| load(place)) else {
+        return Some(tcp);
+    };
     if load(&table[number]) <= load(least) {
         return Some(tcp);
     }
     // Nobody there any more, or he is behind: better here.
     let Ok(hand) = least.hand.try_reserve() else { return Some(tcp) };
     if let Ok(tcp) = tcp.into_std() {
-        least.connections.fetch_add(1, Ordering::Relaxed);
-        hand.send((tcp, from));
+        hand.send((tcp, from, Seat::take(table, to)));
     }
     None
 }
 
-/// Connections that a runtime has been handed and has not taken.
-const ON_THE_WAY: usize = 64;
+/// Connections that a runtime has been handed and has not taken. Few: no other limit knows of them.
+const ON_THE_WAY: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -155,6 +156,32 @@ mod tests {
             kept.push((client, busy.accept(|| false).await));
         }
         assert_eq!(busy.table[0].connections.load(Ordering::Relaxed), 4);
+    }
+
+    #[tokio::test]
+    async fn few_wait_for_a_runtime_that_is_behind_and_those_that_go_with_it_count_no_more() {
+        let ((first, address), (second, _)) = (bound().await, bound().await);
+        let mut both = Listener::together(vec![first, second]);
+        let (behind, mut busy) = (both.pop().unwrap(), both.pop().unwrap());
+        let table = Arc::clone(&busy.table);
+        let load = |number: usize| table[number].connections.load(Ordering::Relaxed);
+        let (mut clients, mut kept) = (Vec::new(), Vec::new());
+        while clients.len() < 4 * ON_THE_WAY {
+            let there = load(1);
+            clients.push(TcpStream::connect(address).await.unwrap());
+            let handed = async {
+                while load(1) == there {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                taken = busy.accept(|| false) => kept.push(taken),
+                () = handed => {}
+            }
+        }
+        assert_eq!([load(0), load(1)], [3 * ON_THE_WAY, ON_THE_WAY]);
+        drop(behind);
+        assert_eq!([load(0), load(1)], [kept.len(), 0]);
     }
 
     #[tokio::test]

@@ -44,11 +44,11 @@ pub struct PoolConfig {
 }
 
 impl Default for PoolConfig {
-    /// 100 tunnels on a connection, 16 connections to a peer, 5 min, 100 ms to 5 s; 10 s for each phase.
+    /// 100 tunnels on a connection, 64 connections to a peer, 5 min, 100 ms to 5 s; 10 s for each phase.
     fn default() -> Self {
         Self {
             streams_per_connection: 100,
-            max_connections: 16,
+            max_connections: 64,
             idle: Duration::from_secs(300),
             backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(5),

@@ -15,13 +15,13 @@ pub(super) async fn start(mut chain: Chain) -> io::Result<Chain> {
     identities::issue(&chain)?;
     let remote = format!(
         "{}[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"{middle}\"\n\n\
-         [[policies]]\nname = \"bench\"\naction = \"allow\"\nfrom = \"{LOCAL}\"\nto = \"{server}\"\n\n{LIMITS}",
+         [[policies]]\nname = \"bench\"\naction = \"allow\"\nfrom = \"{LOCAL}\"\nto = \"{server}\"\n",
         identity("remote"),
     );
     let local = format!(
         "{}[[peers]]\nname = \"remote\"\naddress = \"{middle}\"\nidentity = \"{REMOTE}\"\n\n\
          [[listeners]]\nname = \"out\"\nkind = \"tcp\"\nbind = \"{entry}\"\ndestination = \"{server}\"\n\
-         peer = \"remote\"\n\n{LIMITS}",
+         peer = \"remote\"\n",
         identity("local"),
     );
     for (name, config) in [("remote", remote), ("local", local)] {
@@ -38,9 +38,6 @@ pub(super) async fn start(mut chain: Chain) -> io::Result<Chain> {
 fn identity(name: &str) -> String {
     format!("[identity]\ncert = \"{name}.pem\"\nkey = \"{name}.key\"\nca = \"ca.pem\"\n\n")
 }
-
-/// Room for 5000 tunnels at a time; everything else as it comes.
-const LIMITS: &str = "[limits]\nconnections_per_peer = 64\n";
 
 /// The binary: what `HBONE_BIN` names, or the one next to this program. When cargo runs this program, cargo builds that
 /// one first, so that nobody measures what was built before the last change.
