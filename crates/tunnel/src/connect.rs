@@ -111,7 +111,7 @@ impl Secured {
     /// What to wait with for the peer's SETTINGS once the driver runs. A server judges our certificate after
     /// our handshake is done, so its refusal comes here.
     pub(crate) fn settings(&self, at: &Authority, limit: Duration) -> Settings {
-        Settings { handle: self.handle.clone(), verdict: self.verdict.clone(), at: at.clone(), limit }
+        Settings::new(&self.handle, self.verdict.clone(), at, limit)
     }
 }
 
@@ -124,6 +124,10 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    pub(crate) fn new(handle: &Handle, verdict: Verdict, at: &Authority, limit: Duration) -> Self {
+        Self { handle: handle.clone(), verdict, at: at.clone(), limit }
+    }
+
     pub(crate) async fn arrive(self) -> Result<(), TunnelError> {
         let late = || TunnelError::HandshakeTimeout { peer: self.at.clone(), after: self.limit };
         match timeout(self.limit, self.handle.ready()).await {
@@ -172,7 +176,7 @@ pub async fn probe(
     Ok(())
 }
 
-fn dial_error(error: DialError<Infallible>, peer: &Authority, after: Duration) -> TunnelError {
+pub(crate) fn dial_error(error: DialError<Infallible>, peer: &Authority, after: Duration) -> TunnelError {
     let peer = peer.clone();
     match error {
         DialError::Unresolvable => TunnelError::Unresolvable { peer },
@@ -183,7 +187,7 @@ fn dial_error(error: DialError<Infallible>, peer: &Authority, after: Duration) -
     }
 }
 
-fn tls_error(error: TlsError, peer: &Authority) -> TunnelError {
+pub(crate) fn tls_error(error: TlsError, peer: &Authority) -> TunnelError {
     let peer = peer.clone();
     match error {
         TlsError::Io(_) | TlsError::ClosedDuringHandshake => TunnelError::HandshakeClosed { peer },

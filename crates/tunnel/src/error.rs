@@ -42,6 +42,13 @@ pub enum TunnelError {
         /// The limit.
         after: Duration,
     },
+    /// No connection to a unix socket.
+    UnixSocket {
+        /// Where it should be.
+        place: String,
+        /// What the system said.
+        cause: io::ErrorKind,
+    },
     /// The far node does not speak TLS.
     NotTls {
         /// The far node.
@@ -178,6 +185,7 @@ impl TunnelError {
             | Self::Unresolvable { .. }
             | Self::Dial { .. }
             | Self::DialTimeout { .. }
+            | Self::UnixSocket { .. }
             | Self::NotTls { .. }
             | Self::NotHttp2 { .. }
             | Self::HandshakeClosed { .. }
@@ -210,6 +218,9 @@ impl fmt::Display for TunnelError {
                 f,
                 "{peer} did not answer within {after:?}; check the address, and firewalls between the nodes"
             ),
+            Self::UnixSocket { place, cause } => {
+                write!(f, "cannot connect to {place}: {cause}; start the far node, or check the path")
+            }
             Self::NotTls { peer } => {
                 write!(f, "{peer} does not speak TLS, so it is no HBONE node; check the port (usually 15008)")
             }

@@ -7,6 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
 
+/// Resolves at `not_after`; without one never.
+pub(crate) async fn passed_if_any(not_after: Option<SystemTime>) {
+    match not_after {
+        Some(not_after) => passed(not_after).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Resolves at `not_after`. The wall clock is looked at again every now and then: it may be set, and a machine
 /// may sleep.
 pub(crate) async fn passed(not_after: SystemTime) {

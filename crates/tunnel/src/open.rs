@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use crate::authority::Authority;
 use crate::error::TunnelError;
+use crate::hop::Hop;
 use crate::identity::SpiffeId;
 use crate::join::End;
 use crate::pool::{Lease, Opened, Pool};
-use crate::route::Peer;
 use crate::tls::Identity;
 use crate::way::Way;
 
@@ -32,8 +32,8 @@ pub(crate) struct Passage {
     pub(crate) end: End,
     /// Of the answer.
     pub(crate) status: u16,
-    /// Who answered.
-    pub(crate) peer: SpiffeId,
+    /// Who answered, if it has said so.
+    pub(crate) peer: Option<SpiffeId>,
     /// The place on a connection, held as long as the tunnel.
     pub(crate) lease: Lease,
 }
@@ -53,31 +53,27 @@ impl Opener {
         told: &Told,
     ) -> Result<Passage, TunnelError> {
         match way {
-            Way::Node(peer) => self.through(peer, destination, told).await,
+            Way::Node(peer) => self.through(&Hop::Node(peer.clone()), destination, told).await,
+            Way::Plain(plain) => self.through(&Hop::Plain(plain.clone()), destination, told).await,
         }
     }
 
-    async fn through(
-        &self,
-        peer: &Peer,
-        destination: &Authority,
-        told: &Told,
-    ) -> Result<Passage, TunnelError> {
+    async fn through(&self, hop: &Hop, destination: &Authority, told: &Told) -> Result<Passage, TunnelError> {
         let mut request = Request::connect(&destination.to_string());
         for (name, value) in told {
             request.push(name, value);
         }
-        let opened = timeout(self.after, self.pool.connect(&self.identity, peer, &request)).await;
-        let late = || TunnelError::SetupTimeout { peer: peer.address.clone(), after: self.after };
+        let opened = timeout(self.after, self.pool.connect(&self.identity, hop, &request)).await;
+        let late = || TunnelError::SetupTimeout { peer: hop.address().clone(), after: self.after };
         let Opened { stream, response, lease } = opened.map_err(|_| late())??;
         match response.status() {
             // Exactly 200: any other answer to a CONNECT is no tunnel of HBONE.
             200 => {
-                let who = lease.peer().clone();
+                let who = lease.peer().cloned();
                 Ok(Passage { end: End::Stream(stream), status: 200, peer: who, lease })
             }
             status => {
-                let (peer, destination) = (peer.address.clone(), destination.clone());
+                let (peer, destination) = (hop.address().clone(), destination.clone());
                 Err(TunnelError::Rejected { peer, destination, status })
             }
         }

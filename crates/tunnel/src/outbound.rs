@@ -192,7 +192,9 @@ impl Tunnel {
         };
         let Passage { end, status, peer, lease } = passage;
         self.record.status(status);
-        self.record.peer(&peer);
+        if let Some(peer) = &peer {
+            self.record.peer(peer);
+        }
         self.live.stands();
         let stop = pin!(async {
             self.drain.expired().await;

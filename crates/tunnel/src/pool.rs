@@ -16,13 +16,14 @@ use tokio::time::{sleep_until, timeout, timeout_at};
 
 use crate::authority::Authority;
 use crate::chance::chance;
-use crate::connect::{ConnectConfig, Secured, secure};
+use crate::connect::ConnectConfig;
 use crate::error::TunnelError;
 use crate::expiry;
+use crate::hop::Hop;
 use crate::identity::SpiffeId;
 use crate::pool_plan::{Backoff, Limits, Load, Plan, plan};
+use crate::reach::{Reached, reach};
 use crate::resolver::SystemResolver;
-use crate::route::Peer;
 use crate::tls::Identity;
 
 /// How connections are shared.
@@ -98,8 +99,8 @@ struct Shared {
 struct Key {
     /// The own identity's serial: certificate, key and roots.
     identity: u64,
-    expected: Vec<SpiffeId>,
-    address: Authority,
+    /// With the expected identities in order.
+    hop: Hop,
 }
 
 #[derive(Debug)]
@@ -116,9 +117,9 @@ type Outcome = Result<(), TunnelError>;
 struct Shareable {
     serial: u64,
     handle: Handle,
-    peer: SpiffeId,
-    /// The last second in which both certificates are valid.
-    not_after: SystemTime,
+    peer: Option<SpiffeId>,
+    /// The last second in which the certificates are valid, if there are any.
+    not_after: Option<SystemTime>,
     tunnels: watch::Sender<u32>,
 }
 
@@ -141,9 +142,9 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Who is at the other end.
-    pub(crate) fn peer(&self) -> &SpiffeId {
-        &self.connection.peer
+    /// Who is at the other end, if it has said so.
+    pub(crate) fn peer(&self) -> Option<&SpiffeId> {
+        self.connection.peer.as_ref()
     }
 }
 
@@ -209,21 +210,21 @@ impl Pool {
         report
     }
 
-    /// Sends a CONNECT to a peer and waits for its answer, whatever its status. Tries again elsewhere while
+    /// Sends a request to the next node and waits for its answer, whatever its status. Tries again elsewhere while
     /// the far node has not touched it.
     pub(crate) async fn connect(
         &self,
         identity: &Arc<Identity>,
-        peer: &Peer,
+        hop: &Hop,
         request: &Request,
     ) -> Result<Opened, TunnelError> {
         let mut refused_by = None;
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let lease = self.lease(identity, peer, refused_by).await?;
+            let lease = self.lease(identity, hop, refused_by).await?;
             let (serial, fresh) = (lease.connection.serial, lease.fresh);
-            let error = match attempt(lease, request.clone(), &peer.address).await {
+            let error = match attempt(lease, request.clone(), hop.address()).await {
                 Ok(opened) => return Ok(opened),
                 Err(Failed::Unprocessed(error)) => error,
                 Err(Failed::Lost(error)) if !fresh => error,
@@ -240,10 +241,10 @@ impl Pool {
     async fn lease(
         &self,
         identity: &Arc<Identity>,
-        peer: &Peer,
+        hop: &Hop,
         refused_by: Option<u64>,
     ) -> Result<Lease, TunnelError> {
-        let key = Key::new(identity, peer);
+        let key = Key::new(identity, hop);
         let mut fresh = false;
         loop {
             let wait = {
@@ -259,16 +260,16 @@ impl Pool {
                     },
                     // No stream could be opened on it: a connection more costs only what is missing.
                     Plan::Dial if self.shared.is_short_of_memory() => {
-                        let (peer, error) = (peer.address.clone(), OpenError::Memory);
+                        let (peer, error) = (hop.address().clone(), OpenError::Memory);
                         return Err(TunnelError::Open { peer, error });
                     }
                     Plan::Dial => {
                         let (told, outcome) = watch::channel(None);
                         slot.dial = Some(outcome.clone());
                         let work = Arc::clone(&self.shared);
-                        let (identity, peer, key) = (Arc::clone(identity), peer.clone(), key.clone());
+                        let (identity, hop, key) = (Arc::clone(identity), hop.clone(), key.clone());
                         // A task of its own: the dial must outlive whichever tunnel asked first.
-                        tokio::spawn(async move { work.dial(key, &identity, &peer, told).await });
+                        tokio::spawn(async move { work.dial(key, &identity, &hop, told).await });
                         Wait::Dial(outcome)
                     }
                 }
@@ -292,11 +293,13 @@ enum Wait {
 }
 
 impl Key {
-    fn new(identity: &Identity, peer: &Peer) -> Self {
-        let mut expected = peer.expected.clone();
-        expected.sort_unstable();
-        expected.dedup();
-        Self { identity: identity.serial(), expected, address: peer.address.clone() }
+    fn new(identity: &Identity, hop: &Hop) -> Self {
+        let mut hop = hop.clone();
+        if let Hop::Node(peer) = &mut hop {
+            peer.expected.sort_unstable();
+            peer.expected.dedup();
+        }
+        Self { identity: identity.serial(), hop }
     }
 }
 
@@ -347,15 +350,14 @@ impl Shared {
         self: Arc<Self>,
         key: Key,
         identity: &Identity,
-        peer: &Peer,
+        hop: &Hop,
         told: watch::Sender<Option<Outcome>>,
     ) {
         let mut undo = Abandoned { shared: &self, key: &key, armed: true };
         let connect = &self.config.connect;
         let ready = async {
-            let secured = secure(identity, peer, connect, |_| ()).await?;
-            let settings = secured.settings(&peer.address, connect.handshake_timeout);
-            let Secured { handle, driver, peer, not_after, .. } = secured;
+            let reached = reach(identity, hop, connect).await?;
+            let Reached { handle, driver, peer, not_after, settings } = reached;
             let driver = tokio::spawn(driver);
             settings.arrive().await?;
             Ok((handle, driver, peer, not_after))
@@ -385,7 +387,7 @@ impl Shared {
         };
         match connected {
             Ok((connection, driver)) => {
-                tracing::debug!(peer = %connection.peer, address = %peer.address, "connected to a node");
+                tracing::debug!(hop = %hop, "connected to a node");
                 told.send_replace(Some(Ok(())));
                 self.tend(&key, &connection, driver).await;
             }
@@ -403,8 +405,8 @@ impl Shared {
         let mut tunnels = connection.tunnels.subscribe();
         loop {
             tokio::select! {
-                () = expiry::passed(connection.not_after), if connection.handle.is_open() => {
-                    tracing::debug!(peer = %connection.peer, "a certificate has ended: no new tunnels");
+                () = expiry::passed_if_any(connection.not_after), if connection.handle.is_open() => {
+                    tracing::debug!(hop = %key.hop, "a certificate has ended: no new tunnels");
                     connection.handle.drain(expiry::GRACE);
                 }
                 _ = &mut driver => return forget(&mut self.slots.lock(), key, connection.serial),

@@ -192,7 +192,7 @@ impl fmt::Display for IdentityError {
 impl std::error::Error for IdentityError {}
 
 /// The cryptography that is spoken: two AEADs, the three usual groups and the post-quantum hybrid.
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     let groups: [&'static dyn SupportedKxGroup; 4] =
         [kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
     Arc::new(CryptoProvider {
@@ -213,7 +213,7 @@ pub(crate) fn validity(leaf: &[u8]) -> Option<(SystemTime, SystemTime)> {
     Some((at(validity.not_before.timestamp())?, at(validity.not_after.timestamp())?))
 }
 
-const ALPN: &[u8] = b"h2";
+pub(crate) const ALPN: &[u8] = b"h2";
 
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::authority::Authority;
+use crate::hop::{Hop, PlainNode};
 use crate::matcher::Target;
 use crate::route::Peer;
 
@@ -15,15 +16,15 @@ use crate::route::Peer;
 pub enum Way {
     /// A CONNECT at a node.
     Node(Peer),
+    /// A CONNECT at a node without TLS.
+    Plain(PlainNode),
 }
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Node(Peer { address, expected }) => {
-                let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
-                write!(f, "{address} as {}", expected.join(" or "))
-            }
+            Self::Node(peer) => Hop::Node(peer.clone()).fmt(f),
+            Self::Plain(plain) => plain.fmt(f),
         }
     }
 }

@@ -56,7 +56,10 @@ fn from_file(path: &std::path::Path, via: Option<&str>, destination: Authority) 
         let remedy = format!("name one with --via; known: {}", known.join(", "));
         return Err(Failure::new(Exit::Usage, what).remedy(remedy));
     };
-    let Way::Node(peer) = peer.clone();
+    let Way::Node(peer) = peer.clone() else {
+        let what = format!("{peer} is no node with mTLS, and `dial` goes through those only");
+        return Err(Failure::new(Exit::Usage, what).remedy("name another with --via, or use a listener"));
+    };
     let (identity, baggage, limits) = (config.identity, config.baggage, config.limits);
     Ok(Target { destination, peer, identity, baggage, limits })
 }

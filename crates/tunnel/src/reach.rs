@@ -1,0 +1,138 @@
+//! A connection to the next node of any kind: dialled, secured as its kind wants it, its driver not running yet.
+//!
+//! Called by the pool. What is known of the far end by certificate comes along; a node without TLS is nobody. Opens
+//! no streams.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixStream as StdUnixStream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hbone_conn::{ConnectionError, Handle, Plain, Side, Tls, Wire, establish};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::pki_types::ServerName;
+use rustls::version::TLS13;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::authority::{Authority, Host};
+use crate::connect::{ConnectConfig, Secured, Settings, dial_error, secure, tls_error};
+use crate::dial::{Means, dial};
+use crate::error::TunnelError;
+use crate::hop::{Hop, PlainNode, UnixPlace, WebNode};
+use crate::identity::SpiffeId;
+use crate::tls::{ALPN, Identity, provider, validity};
+use crate::watched::{Verdict, Watched};
+
+/// The driver of a connection, whatever is below it.
+pub(crate) type Running = Pin<Box<dyn Future<Output = ConnectionError> + Send>>;
+
+/// A connection whose driver is not running yet.
+pub(crate) struct Reached {
+    pub(crate) handle: Handle,
+    pub(crate) driver: Running,
+    /// Who is there, if it has said so.
+    pub(crate) peer: Option<SpiffeId>,
+    /// The last second in which the certificates are valid, if there are any.
+    pub(crate) not_after: Option<SystemTime>,
+    /// To be awaited once the driver runs.
+    pub(crate) settings: Settings,
+}
+
+/// Walks the steps up to HTTP/2.
+pub(crate) async fn reach(
+    identity: &Identity,
+    hop: &Hop,
+    config: &ConnectConfig,
+) -> Result<Reached, TunnelError> {
+    match hop {
+        Hop::Node(peer) => {
+            let secured = secure(identity, peer, config, |_| ()).await?;
+            let settings = secured.settings(&peer.address, config.handshake_timeout);
+            let Secured { handle, driver, peer, not_after, .. } = secured;
+            let driver: Running = Box::pin(driver);
+            Ok(Reached { handle, driver, peer: Some(peer), not_after: Some(not_after), settings })
+        }
+        Hop::Web(web) => of_the_web(web, config).await,
+        Hop::Plain(plain) => in_the_clear(plain, config).await,
+    }
+}
+
+async fn of_the_web(web: &WebNode, config: &ConnectConfig) -> Result<Reached, TunnelError> {
+    let at = &web.address;
+    let tcp = tcp(at, config).await?;
+    let name = match &web.name {
+        Host::Address(ip) => ServerName::IpAddress((*ip).into()),
+        // Whatever is no name for TLS is in no certificate.
+        Host::Name(name) => ServerName::try_from(name.as_str().to_owned())
+            .map_err(|_| TunnelError::NotTls { peer: at.clone() })?,
+    };
+    let shaking = Tls::connect(tcp, client_config(web)?, name);
+    let tls = timeout(config.handshake_timeout, shaking)
+        .await
+        .map_err(|_| TunnelError::HandshakeTimeout { peer: at.clone(), after: config.handshake_timeout })?
+        .map_err(|error| tls_error(error, at))?;
+    let leaf = tls.peer_certificates().and_then(|chain| chain.first());
+    let not_after = leaf.and_then(|leaf| validity(leaf)).map(|(_, not_after)| not_after);
+    let (wire, verdict) = Watched::new(tls);
+    Ok(Reached { not_after, ..over(wire, verdict, at, config) })
+}
+
+async fn in_the_clear(plain: &PlainNode, config: &ConnectConfig) -> Result<Reached, TunnelError> {
+    let at = &plain.address;
+    match &plain.unix {
+        None => Ok(over(Plain::new(tcp(at, config).await?), Verdict::default(), at, config)),
+        Some(place) => {
+            let unix = dial_unix(place)
+                .map_err(|error| TunnelError::UnixSocket { place: place.to_string(), cause: error.kind() })?;
+            Ok(over(Plain::new(unix), Verdict::default(), at, config))
+        }
+    }
+}
+
+async fn tcp(at: &Authority, config: &ConnectConfig) -> Result<TcpStream, TunnelError> {
+    let limit = config.dial_timeout;
+    let means = Means { resolver: &*config.resolver, asker: "", limit, guarded: false };
+    let dialled = dial(at, means, |_| Ok::<(), Infallible>(())).await;
+    Ok(dialled.map_err(|error| dial_error(error, at, limit))?.0)
+}
+
+/// A unix socket answers at once or not at all.
+fn dial_unix(place: &UnixPlace) -> std::io::Result<UnixStream> {
+    let unix = match place {
+        UnixPlace::Path(path) => StdUnixStream::connect(path)?,
+        UnixPlace::Abstract(name) => StdUnixStream::connect_addr(&UnixAddress::from_abstract_name(name)?)?,
+    };
+    unix.set_nonblocking(true)?;
+    UnixStream::from_std(unix)
+}
+
+fn over<W: Wire + Send + 'static>(
+    wire: W,
+    verdict: Verdict,
+    at: &Authority,
+    config: &ConnectConfig,
+) -> Reached {
+    // The far node opens no streams towards us: `Incoming` goes at once.
+    let (handle, _, driver) = establish(Side::Client, wire, config.connection.clone());
+    let settings = Settings::new(&handle, verdict, at, config.handshake_timeout);
+    Reached { handle, driver: Box::pin(driver), peer: None, not_after: None, settings }
+}
+
+fn client_config(web: &WebNode) -> Result<Arc<ClientConfig>, TunnelError> {
+    let unusable = |_| TunnelError::NotTls { peer: web.address.clone() };
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(unusable)?
+        .with_root_certificates(web.roots.store())
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    // The records are the connection's own.
+    config.enable_secret_extraction = true;
+    Ok(Arc::new(config))
+}
