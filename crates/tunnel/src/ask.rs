@@ -7,6 +7,7 @@ use hbone_conn::{Handle, Request, Stream};
 
 use crate::authority::Authority;
 use crate::error::TunnelError;
+use crate::reason::Reason;
 
 /// Sends a CONNECT and waits for its 200.
 pub(crate) async fn ask(
@@ -21,6 +22,9 @@ pub(crate) async fn ask(
     let response = response.map_err(|error| TunnelError::Stream { peer: at.clone(), error })?;
     match response.status() {
         200 => Ok(stream),
-        status => Err(TunnelError::Rejected { peer: at.clone(), destination: destination.clone(), status }),
+        status => {
+            let (peer, destination, reason) = (at.clone(), destination.clone(), Reason::of(&response));
+            Err(TunnelError::Rejected { peer, destination, status, reason })
+        }
     }
 }

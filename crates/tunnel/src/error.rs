@@ -13,6 +13,7 @@ use rustls::AlertDescription;
 
 use crate::authority::Authority;
 use crate::front::FrontError;
+use crate::reason::Reason;
 use crate::tls::IdentityError;
 use crate::verify::{PeerFault, alert_advice};
 
@@ -121,6 +122,8 @@ pub enum TunnelError {
         destination: Authority,
         /// The status, 100 to 999.
         status: u16,
+        /// What it said of the destination, if anything.
+        reason: Option<Reason>,
     },
     /// All phases together took too long.
     SetupTimeout {
@@ -257,7 +260,12 @@ impl fmt::Display for TunnelError {
             Self::Stream { peer, error } => {
                 write!(f, "{peer} dropped the tunnel before answering: {error}; see its log")
             }
-            Self::Rejected { peer, destination, status } => write_rejected(f, peer, destination, *status),
+            Self::Rejected { peer, destination, status, reason: None } => {
+                write_rejected(f, peer, destination, *status)
+            }
+            Self::Rejected { peer, destination, status, reason: Some(reason) } => {
+                write!(f, "{peer} answered {status} for {destination}: {reason}")
+            }
             Self::SetupTimeout { peer, after } => {
                 write!(f, "the tunnel through {peer} did not stand within {after:?}; check both nodes' load")
             }
@@ -364,7 +372,11 @@ mod tests {
         errors.push(TunnelError::Stream { peer: peer.clone(), error: StreamError::Goaway });
         for status in [400, 401, 403, 404, 429, 500, 502, 503, 504] {
             let (peer, destination) = (peer.clone(), destination.clone());
-            errors.push(TunnelError::Rejected { peer, destination, status });
+            errors.push(TunnelError::Rejected { peer, destination, status, reason: None });
+        }
+        for reason in [Reason::Unresolvable, Reason::Refused, Reason::Unroutable, Reason::Timeout] {
+            let (peer, destination, reason) = (peer.clone(), destination.clone(), Some(reason));
+            errors.push(TunnelError::Rejected { peer, destination, status: 503, reason });
         }
         for error in errors {
             let text = error.to_string();
@@ -378,8 +390,12 @@ mod tests {
     #[test]
     fn classes_have_the_exit_codes_of_the_command_line() {
         let (peer, destination) = (at("node:15008"), at("10.0.0.9:80"));
-        let rejected =
-            |status| TunnelError::Rejected { peer: peer.clone(), destination: destination.clone(), status };
+        let rejected = |status| TunnelError::Rejected {
+            peer: peer.clone(),
+            destination: destination.clone(),
+            status,
+            reason: None,
+        };
         assert_eq!(rejected(403).class().exit_code(), 3);
         assert_eq!(rejected(503).class().exit_code(), 4);
         assert_eq!(rejected(429).class().exit_code(), 4);

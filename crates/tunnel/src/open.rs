@@ -15,6 +15,7 @@ use crate::hop::Hop;
 use crate::identity::SpiffeId;
 use crate::join::End;
 use crate::pool::{Lease, Opened, Pool};
+use crate::reason::Reason;
 use crate::tls::Identity;
 use crate::way::Way;
 
@@ -74,7 +75,7 @@ impl Opener {
             }
             status => {
                 let (peer, destination) = (hop.address().clone(), destination.clone());
-                Err(TunnelError::Rejected { peer, destination, status })
+                Err(TunnelError::Rejected { peer, destination, status, reason: Reason::of(&response) })
             }
         }
     }

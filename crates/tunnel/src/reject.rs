@@ -1,7 +1,7 @@
 //! Why a CONNECT is turned down, and the status that says so.
 //!
-//! Called by the inbound side. The caller learns the status only: a reason would tell strangers about the
-//! network; it stands in this node's log. Sends nothing itself.
+//! Called by the inbound side. The caller learns the status, and of a destination that it may reach in one word what
+//! failed: more would tell strangers about the network; it stands in this node's log. Sends nothing itself.
 
 use std::fmt;
 use std::io;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::policy::Denial;
+use crate::reason::Reason;
 
 /// Why a CONNECT is turned down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,19 @@ impl Rejection {
             | Self::Unreachable { .. }
             | Self::DialTimeout { .. }
             | Self::OutOfSockets => 503,
+        }
+    }
+}
+
+impl Rejection {
+    /// What an allowed caller may hear of it, beside the status.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Unresolvable { .. } => Some(Reason::Unresolvable),
+            Self::Unreachable { cause: io::ErrorKind::ConnectionRefused, .. } => Some(Reason::Refused),
+            Self::Unreachable { .. } => Some(Reason::Unroutable),
+            Self::DialTimeout { .. } => Some(Reason::Timeout),
+            Self::NotConnect | Self::Authority(_) | Self::Denied(_) | Self::OutOfSockets => None,
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::join::{End, join};
 use crate::observe::{Record, Side};
 use crate::outcome::{Break, RelayLimits};
 use crate::policy::{Access, Decision, Denial};
+use crate::reason::Reason;
 use crate::reject::Rejection;
 use crate::sockets;
 
@@ -100,8 +101,12 @@ impl<P> Caller<P> {
             Err(Failed::Rejected(rejection)) => {
                 let status = rejection.status(config.istio_status);
                 record.status(status);
+                let mut response = Response::new(status);
+                if let Some(reason) = rejection.reason() {
+                    response.push(Reason::FIELD, &reason.value());
+                }
                 // A caller that is gone by now needs no answer.
-                let _ = stream.respond_and_finish(Response::new(status));
+                let _ = stream.respond_and_finish(response);
                 record.failed(&rejection);
                 return None;
             }

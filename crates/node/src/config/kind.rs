@@ -10,18 +10,24 @@ use std::str::FromStr;
 pub enum Kind {
     /// Local connections, all to one destination.
     Tcp,
+    /// A SOCKS5 proxy.
+    Socks5,
+    /// An HTTP/1.1 proxy that knows CONNECT.
+    HttpProxy,
     /// Serves peers.
     Hbone,
 }
 
 impl Kind {
     /// All of them, in the order in which people are told.
-    pub(super) const ALL: &'static [Self] = &[Self::Tcp, Self::Hbone];
+    pub(super) const ALL: &'static [Self] = &[Self::Tcp, Self::Socks5, Self::HttpProxy, Self::Hbone];
 
     /// As it is written.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Socks5 => "socks5",
+            Self::HttpProxy => "http-proxy",
             Self::Hbone => "hbone",
         }
     }
@@ -30,6 +36,8 @@ impl Kind {
     pub(super) const fn purpose(self) -> &'static str {
         match self {
             Self::Tcp => "captures local connections",
+            Self::Socks5 => "a SOCKS5 proxy",
+            Self::HttpProxy => "a proxy for HTTP CONNECT",
             Self::Hbone => "serves peers",
         }
     }
@@ -38,6 +46,7 @@ impl Kind {
     pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Tcp => &["destination", "peer", "allow_remote"],
+            Self::Socks5 | Self::HttpProxy => &["peer", "allow_remote", "user", "password_file"],
             Self::Hbone => &["istio_status"],
         }
     }

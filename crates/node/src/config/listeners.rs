@@ -36,6 +36,7 @@ impl Resolver<'_> {
             self.misplaced(raw, kind);
             match kind {
                 Kind::Tcp => captures.extend(self.capture(raw, bind, known)),
+                Kind::Socks5 | Kind::HttpProxy => captures.extend(self.proxy(raw, kind, bind, known)),
                 Kind::Hbone => inbounds.extend(self.inbound(raw, bind)),
             }
         }
@@ -69,7 +70,7 @@ impl Resolver<'_> {
     }
 
     /// Strangers reach a listener of clients only where that is said.
-    fn keep_local(&mut self, raw: &RawListener, bind: Option<&Bind>) {
+    pub(super) fn keep_local(&mut self, raw: &RawListener, bind: Option<&Bind>) {
         let allowed = raw.allow_remote.as_ref().is_some_and(|at| at.value);
         if let (Some(bind), Some(at)) = (bind.filter(|bind| !bind.is_local() && !allowed), &raw.bind) {
             self.fault(&at.span, Cause::UnsafeBind { bind: bind.to_string() });
@@ -124,8 +125,7 @@ impl Resolver<'_> {
 
     /// The ways of a listener whose clients choose their destination, and what they are for people: its peer for all
     /// of them, else what the routes say. A destination without a route is refused.
-    #[expect(dead_code, reason = "kinds whose clients choose come next")]
-    fn ways(&mut self, raw: &RawListener, known: Known<'_>) -> Option<(Routes, String)> {
+    pub(super) fn ways(&mut self, raw: &RawListener, known: Known<'_>) -> Option<(Routes, String)> {
         if let Some(at) = &raw.peer {
             self.reference("peer", at, known.peers.keys()).then_some(())?;
             return Some((

@@ -7,6 +7,7 @@ mod limits;
 mod listeners;
 mod load;
 mod policies;
+mod proxies;
 mod raw;
 mod reader;
 mod resolve;

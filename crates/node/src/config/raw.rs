@@ -48,6 +48,8 @@ pub(super) struct RawListener {
     pub(super) destination: Option<At<String>>,
     pub(super) peer: Option<At<String>>,
     pub(super) allow_remote: Option<At<bool>>,
+    pub(super) user: Option<At<String>>,
+    pub(super) password_file: Option<At<String>>,
     pub(super) istio_status: Option<At<bool>>,
 }
 
@@ -166,6 +168,8 @@ impl RawListener {
             ("destination", place(self.destination.as_ref())),
             ("peer", place(self.peer.as_ref())),
             ("allow_remote", place(self.allow_remote.as_ref())),
+            ("user", place(self.user.as_ref())),
+            ("password_file", place(self.password_file.as_ref())),
             ("istio_status", place(self.istio_status.as_ref())),
         ];
         keys.into_iter().filter_map(|(key, span)| Some((key, span?))).collect()
@@ -181,6 +185,8 @@ impl RawListener {
             destination: section.string("destination"),
             peer: section.string("peer"),
             allow_remote: section.boolean("allow_remote"),
+            user: section.string("user"),
+            password_file: section.string("password_file"),
             istio_status: section.boolean("istio_status"),
         };
         section.finish(source, faults);

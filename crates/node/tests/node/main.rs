@@ -9,6 +9,7 @@ mod config_faults;
 mod demo;
 mod fake;
 mod process;
+mod proxies;
 mod readme;
 mod reload;
 mod signals;

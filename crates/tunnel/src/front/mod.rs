@@ -3,16 +3,24 @@
 //! Called by the outbound side for each connection, before anything is opened. A front reads no octet beyond its own
 //! talk that it does not hand on. Opens nothing and decides no way.
 
+mod account;
 mod client;
 mod error;
+mod http_connect;
+mod reply;
+mod socks5;
+mod trouble;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use account::Account;
 pub(crate) use client::{Client, Origin};
-pub use error::FrontError;
+pub use error::{FrontError, HeadFault};
+pub(crate) use reply::Reply;
 
 use crate::authority::Authority;
-use crate::error::TunnelError;
 use crate::join::End;
 
 /// The talk of a listener with its clients.
@@ -20,6 +28,10 @@ use crate::join::End;
 pub enum Front {
     /// None: all go to one destination.
     Fixed(Authority),
+    /// SOCKS5, by a user name and a password if there is an account.
+    Socks5(Option<Arc<Account>>),
+    /// CONNECT of HTTP/1.1, likewise.
+    HttpConnect(Option<Arc<Account>>),
 }
 
 /// What a client wants.
@@ -33,19 +45,12 @@ pub(crate) struct Wanted {
     pub(crate) reply: Reply,
 }
 
-/// What a client is told once its tunnel stands, or that it does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reply {
-    /// Nothing: a connection that is reset says enough.
-    Silent,
-}
-
 impl Front {
     /// Hears what a client wants.
     ///
     /// # Errors
-    /// When it says nothing that can be meant; it has been told so, and is reset.
-    pub(crate) async fn hear(&self, client: Client) -> Result<Wanted, FrontError> {
+    /// When it says nothing that can be meant; it has been told so, and is gone.
+    pub(crate) async fn hear(&self, mut client: Client) -> Result<Wanted, FrontError> {
         match self {
             Self::Fixed(destination) => Ok(Wanted {
                 near: client.into_end(),
@@ -53,6 +58,22 @@ impl Front {
                 early: Bytes::new(),
                 reply: Reply::Silent,
             }),
+            Self::Socks5(account) => match socks5::talk(&mut client, account.as_deref()).await {
+                Ok(destination) => {
+                    let (near, early) = (client.into_end(), Bytes::new());
+                    Ok(Wanted { near, destination, early, reply: Reply::Socks5 })
+                }
+                Err(error) => Err(dismiss(client, &[], error).await),
+            },
+            Self::HttpConnect(account) => match http_connect::talk(&mut client, account.as_deref()).await {
+                Ok((destination, early)) => {
+                    Ok(Wanted { near: client.into_end(), destination, early, reply: Reply::Http })
+                }
+                Err(error) => {
+                    let word = http_connect::complaint(&error).unwrap_or_default();
+                    Err(dismiss(client, &word, error).await)
+                }
+            },
         }
     }
 
@@ -60,25 +81,17 @@ impl Front {
     pub(crate) const fn fixed(&self) -> Option<&Authority> {
         match self {
             Self::Fixed(destination) => Some(destination),
+            Self::Socks5(_) | Self::HttpConnect(_) => None,
         }
     }
 }
 
-impl Reply {
-    /// The tunnel stands.
-    ///
-    /// # Errors
-    /// When the client has gone.
-    pub(crate) async fn granted(self, _near: &mut End) -> std::io::Result<()> {
-        match self {
-            Self::Silent => Ok(()),
-        }
+/// Lets a client go with a last word, unless it has gone by itself.
+async fn dismiss(client: Client, word: &[u8], error: FrontError) -> FrontError {
+    if matches!(error, FrontError::Gone(_) | FrontError::NotSocks5 { .. }) {
+        client.into_end().reset();
+    } else {
+        reply::let_go(client.into_end(), word).await;
     }
-
-    /// It does not, and the client is let go.
-    pub(crate) async fn refused(self, near: End, _error: &TunnelError) {
-        match self {
-            Self::Silent => near.reset(),
-        }
-    }
+    error
 }

@@ -10,6 +10,7 @@ mod limits;
 mod pool;
 mod process;
 mod progress;
+mod proxies;
 mod relay;
 mod siege;
 mod trust;
