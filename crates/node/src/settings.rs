@@ -29,6 +29,7 @@ pub(crate) fn outbound(config: &Resolved, capture: &Capture) -> OutboundConfig {
     let identity = Arc::clone(&config.identity);
     let (front, routes) = (capture.front.clone(), capture.routes.clone());
     let mut settings = OutboundConfig::with_front(&capture.name, front, routes, identity);
+    settings.allow_from = capture.allow_from.clone();
     settings.baggage = config.baggage.clone();
     settings.setup_timeout = config.limits.setup_timeout;
     settings.relay = relay(&config.limits);

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hbone_conn::{ConnectionError, OpenError, StreamError};
@@ -134,6 +134,11 @@ pub enum TunnelError {
     },
     /// A client of a listener said nothing that can be meant.
     Front(FrontError),
+    /// The listener is not for clients of that address.
+    Stranger {
+        /// Where the client called from.
+        address: IpAddr,
+    },
     /// No route leads to the destination.
     NoRoute {
         /// The destination.
@@ -182,7 +187,9 @@ impl TunnelError {
     pub const fn class(&self) -> Class {
         match self {
             Self::Identity(_) => Class::Usage,
-            Self::PeerCertificate { .. } | Self::OwnCertificate { .. } => Class::Refused,
+            Self::PeerCertificate { .. } | Self::OwnCertificate { .. } | Self::Stranger { .. } => {
+                Class::Refused
+            }
             Self::Rejected { status: 401 | 403 | 407, .. } => Class::Refused,
             Self::Rejected { status: 429 | 502..=504, .. }
             | Self::Unresolvable { .. }
@@ -270,6 +277,9 @@ impl fmt::Display for TunnelError {
                 write!(f, "the tunnel through {peer} did not stand within {after:?}; check both nodes' load")
             }
             Self::Front(error) => error.fmt(f),
+            Self::Stranger { address } => {
+                write!(f, "`allow_from` has no network with {address}; add one if its clients may call here")
+            }
             Self::NoRoute { destination } => {
                 write!(
                     f,

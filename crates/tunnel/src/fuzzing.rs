@@ -1,6 +1,7 @@
-//! Body of the fuzz target `authority`: what strangers write is taken in one spelling only, or refused.
+//! Bodies of the fuzz targets of this crate. `authority`: what strangers write is taken in one spelling only, or
+//! refused; every grammar gets the same text. `client_hello`: what a gateway peeks at.
 //!
-//! Every grammar of this crate gets the same text. Built for tests and fuzzing only; called by the fuzz target and
+//! Built for tests and fuzzing only; called by the fuzz target and
 //! by the tests below.
 
 use std::fmt::{Debug, Display};
@@ -8,6 +9,7 @@ use std::str::FromStr;
 
 use crate::authority::{Authority, Host, HostName};
 use crate::escape::Escaped;
+use crate::front::client_hello::{ClientHello, MOST};
 use crate::identity::{SpiffeId, TrustDomain, leaf_identity};
 use crate::matcher::{Source, Target};
 use crate::network::{Network, canonical};
@@ -41,6 +43,27 @@ pub fn authority(input: &[u8]) {
     if let Some(network) = settled::<Network>(text) {
         assert!(network.covers(&network));
     }
+}
+
+/// Peeks at a ClientHello: the first octet is the length of the pieces in which the rest comes.
+///
+/// # Panics
+/// If the way in which it is cut changes what it means, if more than the limit is waited for, or if it is not replayed
+/// as it came.
+pub fn client_hello(input: &[u8]) {
+    let Some((&piece, octets)) = input.split_first() else { return };
+    let (mut cut, mut outcome, mut taken) = (ClientHello::default(), Ok(None), 0);
+    for piece in octets.chunks(usize::from(piece).max(1)) {
+        outcome = cut.take(piece);
+        taken += piece.len();
+        if outcome != Ok(None) {
+            break;
+        }
+        assert!(taken <= MOST, "T21: it waits for more than the limit");
+    }
+    assert_eq!(cut.into_octets(), octets[..taken], "T21: not as it came");
+    let mut whole = ClientHello::default();
+    assert_eq!(whole.take(octets), outcome, "T21: another meaning in other pieces");
 }
 
 /// Parse, then print, is the identity.
@@ -99,7 +122,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::authority;
+    use super::{authority, client_hello};
 
     #[test]
     fn the_corpus_of_authority_upsets_nothing() {
@@ -112,6 +135,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn random_octets_upset_no_peek(octets: Vec<u8>, piece: u8) {
+            client_hello(&[&[piece][..], &octets].concat());
+        }
+
+        #[test]
+        fn t21_nearly_hellos_upset_no_peek(piece: u8, content: Vec<u8>, record in 1_usize..99, lie: u8) {
+            let mut message = vec![1, 0, 0, u8::try_from(content.len()).unwrap_or(99).wrapping_add(lie & 1)];
+            message.extend(content);
+            let mut octets = vec![piece];
+            for part in message.chunks(record) {
+                octets.extend([22, 3, lie >> 1, 0, u8::try_from(part.len()).unwrap_or(9)]);
+                octets.extend(part);
+            }
+            client_hello(&octets);
+        }
+
         #[test]
         fn random_octets_upset_no_grammar(octets: Vec<u8>) {
             authority(&octets);

@@ -66,7 +66,7 @@ pub use connect::{ConnectConfig, Step, probe};
 pub use drain::{Drain, DrainReport, Shutdown, drain};
 pub use error::{Class, TunnelError};
 pub use escape::Escaped;
-pub use front::{Account, Front, FrontError, HeadFault};
+pub use front::{Account, Front, FrontError, HeadFault, HelloError, NameError, Names};
 pub use hop::{Hop, PlainNode, UnixPlace, WebNode, WebRoots};
 pub use identity::{LeafError, SpiffeError, SpiffeId, TrustDomain, leaf_identity};
 pub use inbound::Inbound;

@@ -146,6 +146,11 @@ impl Target {
         }
     }
 
+    /// Whether it names its hosts, and is neither a network nor every host.
+    pub const fn is_of_names(&self) -> bool {
+        matches!(&self.hosts, Hosts::Name(_) | Hosts::Below(_))
+    }
+
     /// Whether it is exactly this name.
     pub(crate) fn is_name(&self, name: &str) -> bool {
         matches!(&self.hosts, Hosts::Name(own) if own.as_str() == name)

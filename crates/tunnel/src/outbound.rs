@@ -4,6 +4,7 @@
 //! until then its octets wait in its socket. When no tunnel comes about, the client gets a RST and the log one
 //! line. Decides no policy: the far node does.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::error::TunnelError;
 use crate::front::{Client, Front, FrontError, Origin, Wanted};
 use crate::join::{End, join};
 use crate::listener::{Listener, Seat};
+use crate::network::{Network, canonical};
 use crate::observe::{Record, Side};
 use crate::open::{Opener, Passage};
 use crate::outcome::{Break, RelayLimits};
@@ -38,6 +40,8 @@ pub struct OutboundConfig {
     pub front: Front,
     /// Which way leads there.
     pub routes: Routes,
+    /// The networks of clients; an empty list is everyone. A client of a unix socket is of this host.
+    pub allow_from: Vec<Network>,
     /// Who this node is.
     pub identity: Arc<Identity>,
     /// What is told of this workload (`baggage`); for telemetry only.
@@ -71,6 +75,7 @@ impl OutboundConfig {
             name: name.to_owned(),
             front,
             routes,
+            allow_from: Vec::new(),
             identity,
             baggage: None,
             forwarded: true,
@@ -79,6 +84,13 @@ impl OutboundConfig {
             relay: RelayLimits::default(),
             unacknowledged: None,
         }
+    }
+
+    /// The address of a client whom this listener is not for.
+    fn stranger(&self, from: Origin) -> Option<IpAddr> {
+        let address = canonical(from.address()?.ip());
+        let known = self.allow_from.is_empty() || self.allow_from.iter().any(|it| it.contains(address));
+        (!known).then_some(address)
     }
 }
 
@@ -154,6 +166,11 @@ impl Outbound {
         let known = config.front.fixed().map(ToString::to_string).unwrap_or_default();
         let mut record = Record::start(Side::Outbound, &config.name, from, known.as_bytes());
         record.source(config.identity.id());
+        if let Some(address) = config.stranger(from) {
+            client.into_end().reset();
+            record.failed(&TunnelError::Stranger { address });
+            return;
+        }
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             client.into_end().reset();
             record.failed(&TunnelError::TooManyTunnels { limit: self.max_tunnels });

@@ -14,13 +14,16 @@ pub enum Kind {
     Socks5,
     /// An HTTP/1.1 proxy that knows CONNECT.
     HttpProxy,
+    /// Carries TLS connections to where the name in their ClientHello says.
+    Sni,
     /// Serves peers.
     Hbone,
 }
 
 impl Kind {
     /// All of them, in the order in which people are told.
-    pub(super) const ALL: &'static [Self] = &[Self::Tcp, Self::Socks5, Self::HttpProxy, Self::Hbone];
+    pub(super) const ALL: &'static [Self] =
+        &[Self::Tcp, Self::Socks5, Self::HttpProxy, Self::Sni, Self::Hbone];
 
     /// As it is written.
     pub const fn name(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Kind {
             Self::Tcp => "tcp",
             Self::Socks5 => "socks5",
             Self::HttpProxy => "http-proxy",
+            Self::Sni => "sni",
             Self::Hbone => "hbone",
         }
     }
@@ -38,6 +42,7 @@ impl Kind {
             Self::Tcp => "captures local connections",
             Self::Socks5 => "a SOCKS5 proxy",
             Self::HttpProxy => "a proxy for HTTP CONNECT",
+            Self::Sni => "carries TLS by the name in its ClientHello",
             Self::Hbone => "serves peers",
         }
     }
@@ -47,6 +52,7 @@ impl Kind {
         match self {
             Self::Tcp => &["destination", "peer", "allow_remote"],
             Self::Socks5 | Self::HttpProxy => &["peer", "allow_remote", "user", "password_file"],
+            Self::Sni => &["names", "peer", "allow_remote", "allow_from"],
             Self::Hbone => &["istio_status"],
         }
     }

@@ -35,6 +35,7 @@ impl Resolver<'_> {
             let Some(kind) = self.checked("kind", at, &kind::wanted(), str::parse::<Kind>) else { continue };
             self.misplaced(raw, kind);
             match kind {
+                Kind::Sni => captures.extend(self.sni(raw, bind, known)),
                 Kind::Tcp => captures.extend(self.capture(raw, bind, known)),
                 Kind::Socks5 | Kind::HttpProxy => captures.extend(self.proxy(raw, kind, bind, known)),
                 Kind::Hbone => inbounds.extend(self.inbound(raw, bind)),
@@ -94,7 +95,7 @@ impl Resolver<'_> {
         let (peer, via) = via;
         let summary = format!("{destination} through {peer}");
         let (front, routes) = (Front::Fixed(destination), Routes::all(via));
-        Some(Capture { name, kind: Kind::Tcp, bind, summary, front, routes })
+        Some(Capture { name, kind: Kind::Tcp, bind, allow_from: Vec::new(), summary, front, routes })
     }
 
     /// The peer of a capture: the one it names, else the one that a route finds.

@@ -2,6 +2,7 @@
 
 mod bind;
 mod fault;
+mod gateways;
 mod kind;
 mod limits;
 mod listeners;

@@ -32,7 +32,7 @@ impl Resolver<'_> {
             if account.is_some() { "what clients with the password ask for" } else { "what is asked for" };
         let summary = format!("{whom} {through}");
         let front = if kind == Kind::Socks5 { Front::Socks5(account) } else { Front::HttpConnect(account) };
-        Some(Capture { name, kind, bind, summary, front, routes })
+        Some(Capture { name, kind, bind, allow_from: Vec::new(), summary, front, routes })
     }
 
     /// The account, if clients need one; none after a fault.

@@ -50,6 +50,8 @@ pub(super) struct RawListener {
     pub(super) allow_remote: Option<At<bool>>,
     pub(super) user: Option<At<String>>,
     pub(super) password_file: Option<At<String>>,
+    pub(super) allow_from: Option<At<Vec<At<String>>>>,
+    pub(super) names: Option<At<Vec<At<String>>>>,
     pub(super) istio_status: Option<At<bool>>,
 }
 
@@ -170,6 +172,8 @@ impl RawListener {
             ("allow_remote", place(self.allow_remote.as_ref())),
             ("user", place(self.user.as_ref())),
             ("password_file", place(self.password_file.as_ref())),
+            ("allow_from", place(self.allow_from.as_ref())),
+            ("names", place(self.names.as_ref())),
             ("istio_status", place(self.istio_status.as_ref())),
         ];
         keys.into_iter().filter_map(|(key, span)| Some((key, span?))).collect()
@@ -187,6 +191,8 @@ impl RawListener {
             allow_remote: section.boolean("allow_remote"),
             user: section.string("user"),
             password_file: section.string("password_file"),
+            allow_from: section.strings("allow_from"),
+            names: section.strings("names"),
             istio_status: section.boolean("istio_status"),
         };
         section.finish(source, faults);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hbone_tunnel::{Authority, Front, Identity, Policy, Routes, Target, Way};
+use hbone_tunnel::{Authority, Front, Identity, Network, Policy, Routes, Target, Way};
 
 use super::bind::Bind;
 use super::kind::Kind;
@@ -47,6 +47,8 @@ pub struct Capture {
     pub kind: Kind,
     /// Where it listens.
     pub bind: Bind,
+    /// The networks of its clients; an empty list is everyone.
+    pub allow_from: Vec<Network>,
     /// Where its connections go, for people.
     pub summary: String,
     /// How its clients say where they want to go.

@@ -106,7 +106,15 @@ impl Nodes {
             let routes = Routes::all(Way::Node(via.clone()));
             let (name, bind, summary) =
                 (name.into(), any_port().into(), format!("{destination} through bob"));
-            config.captures.push(Capture { name, kind: Kind::Tcp, bind, summary, front, routes });
+            config.captures.push(Capture {
+                name,
+                kind: Kind::Tcp,
+                bind,
+                allow_from: Vec::new(),
+                summary,
+                front,
+                routes,
+            });
         }
         let alice = Node::start(&config).map_err(failed)?;
         Ok(Self {

@@ -4,10 +4,12 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::client_hello::HelloError;
+use super::sni::NameError;
 use crate::authority::AuthorityError;
 
 /// Why nothing was opened for a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrontError {
     /// It went away, or its connection failed.
     Gone(io::ErrorKind),
@@ -41,6 +43,10 @@ pub enum FrontError {
     Head(HeadFault),
     /// Another method of HTTP than CONNECT.
     Method,
+    /// It sent no ClientHello with one name.
+    Hello(HelloError),
+    /// The name in its ClientHello leads nowhere.
+    Name(NameError),
 }
 
 /// What is wrong with the head of an HTTP/1.1 request.
@@ -87,6 +93,10 @@ impl fmt::Display for FrontError {
             Self::Method => {
                 f.write_str("only CONNECT is served here; let the client tunnel (curl: --proxytunnel)")
             }
+            Self::Hello(error) => {
+                write!(f, "the client was not understood: {error}; check what calls this port")
+            }
+            Self::Name(error) => write!(f, "the client was refused: {error}"),
         }
     }
 }

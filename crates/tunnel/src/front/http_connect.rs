@@ -179,7 +179,7 @@ mod tests {
             (&large, head(HeadFault::TooLarge), "431"),
         ];
         for (octets, fault, status) in cases {
-            assert_eq!(hear(octets.as_bytes(), None).await, Err(fault), "{octets}");
+            assert_eq!(hear(octets.as_bytes(), None).await, Err(fault.clone()), "{octets}");
             let told = String::from_utf8(complaint(&fault).unwrap()).unwrap();
             assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{told}");
             let (_, body) = told.split_once("\r\n\r\n").unwrap();

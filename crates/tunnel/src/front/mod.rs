@@ -5,9 +5,11 @@
 
 mod account;
 mod client;
+pub(crate) mod client_hello;
 mod error;
 mod http_connect;
 mod reply;
+mod sni;
 mod socks5;
 mod trouble;
 
@@ -17,8 +19,10 @@ use bytes::Bytes;
 
 pub use account::Account;
 pub(crate) use client::{Client, Origin};
+pub use client_hello::HelloError;
 pub use error::{FrontError, HeadFault};
 pub(crate) use reply::Reply;
+pub use sni::{NameError, Names};
 
 use crate::authority::Authority;
 use crate::join::End;
@@ -32,6 +36,8 @@ pub enum Front {
     Socks5(Option<Arc<Account>>),
     /// CONNECT of HTTP/1.1, likewise.
     HttpConnect(Option<Arc<Account>>),
+    /// TLS: the name in the ClientHello, which goes on as it came.
+    Sni(Names),
 }
 
 /// What a client wants.
@@ -74,6 +80,12 @@ impl Front {
                     Err(dismiss(client, &word, error).await)
                 }
             },
+            Self::Sni(names) => match names.talk(&mut client).await {
+                Ok((destination, early)) => {
+                    Ok(Wanted { near: client.into_end(), destination, early, reply: Reply::Silent })
+                }
+                Err(error) => Err(dismiss(client, sni::alert(&error), error).await),
+            },
         }
     }
 
@@ -81,14 +93,17 @@ impl Front {
     pub(crate) const fn fixed(&self) -> Option<&Authority> {
         match self {
             Self::Fixed(destination) => Some(destination),
-            Self::Socks5(_) | Self::HttpConnect(_) => None,
+            Self::Socks5(_) | Self::HttpConnect(_) | Self::Sni(_) => None,
         }
     }
 }
 
 /// Lets a client go with a last word, unless it has gone by itself.
 async fn dismiss(client: Client, word: &[u8], error: FrontError) -> FrontError {
-    if matches!(error, FrontError::Gone(_) | FrontError::NotSocks5 { .. }) {
+    if matches!(
+        error,
+        FrontError::Gone(_) | FrontError::NotSocks5 { .. } | FrontError::Hello(HelloError::NotTls)
+    ) {
         client.into_end().reset();
     } else {
         reply::let_go(client.into_end(), word).await;

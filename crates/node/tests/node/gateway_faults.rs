@@ -1,0 +1,63 @@
+//! Mistakes in the configuration of a gateway, each named with its line and column.
+
+use crate::common::{Lab, code, identity_section, run, stderr, stdout};
+use crate::config_faults::assert_faults;
+
+const PEER: &str = "[[peers]]\nname = \"bob\"\naddress = \"192.0.2.7:15008\"\n\
+                    identity = \"spiffe://example.org/ns/test/sa/bob\"\n";
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.issue("alice");
+    lab
+}
+
+/// Four lines of identity and four of a peer stand before.
+fn configuration(text: &str) -> String {
+    format!("{}{PEER}{text}", identity_section("alice"))
+}
+
+const SNI: &str = r#"[[listeners]]             # 9:1 no `names`
+name = "a"
+kind = "sni"
+bind = "0.0.0.0:15443"                        # 12:8 allow_remote = true
+peer = "bbo"                                  # 13:8 did you mean `bob`
+allow_from = []                               # 14:14 leave the key out
+destination = "web.example:443"               # 15:15 no meaning
+[[listeners]]                                 # 16:1 no route leads anywhere
+name = "b"
+kind = "sni"
+bind = "127.0.0.1:15443"
+names = ["*:443", "10.0.0.0/8", "a.example:x"] # 20:10 a name or *.name | 20:19 a name or | 20:33 the port must
+allow_from = ["10.0.0.1/8"]                   # 21:15 an address or a network
+[[listeners]]
+name = "c"
+kind = "tcp"
+bind = "127.0.0.1:1"
+destination = "a.example:1"
+peer = "bob"
+names = ["a.example"]                         # 28:9 of kind "sni"
+[[listeners]]
+name = "d"
+kind = "sni"
+bind = "127.0.0.1:2"
+peer = "bob"
+names = []                                    # 34:9 nobody gets through
+"#;
+
+#[test]
+fn every_fault_of_an_sni_gateway_is_named_with_its_place() {
+    assert_faults(&lab(), &configuration(SNI));
+}
+
+#[test]
+fn check_says_what_an_sni_gateway_lets_through_for_whom_and_where() {
+    let lab = lab();
+    let text = "[[listeners]]\nname = \"east\"\nkind = \"sni\"\nbind = \"0.0.0.0:15443\"\npeer = \"bob\"\n\
+                allow_remote = true\nallow_from = \"10.0.0.0/8\"\nnames = [\"*.example:443\", \"db.example:1-9\"]\n";
+    lab.write("node.toml", &configuration(text));
+    let output = run(&["check", &lab.text("node.toml")]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let line = "sni 0.0.0.0:15443 to *.example:443, db.example:1-9 through bob, for 10.0.0.0/8";
+    assert!(stdout(&output).contains(line), "{}", stdout(&output));
+}
