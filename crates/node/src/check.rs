@@ -28,7 +28,8 @@ fn summary(path: &Path, config: &Resolved) -> String {
         let _ = writeln!(text, "listener   {name}: {kind} {bind} to {summary}");
     }
     for inbound in &config.inbounds {
-        let _ = writeln!(text, "listener   {}: hbone {}", inbound.name, inbound.bind);
+        let onward = inbound.summary.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
+        let _ = writeln!(text, "listener   {}: hbone {}{onward}", inbound.name, inbound.bind);
     }
     for (name, peer) in &config.peers {
         let _ = writeln!(text, "peer       {name}: {peer}");

@@ -189,9 +189,11 @@ impl Node {
             .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", bound.name)))?;
         info!(name = bound.name, kind = "hbone", address = %bound.bind, "listening");
         self.inbounds.push((inbound.clone(), side.clone()));
-        for (listener, shard) in Listener::together(listeners).into_iter().zip(self.shards.iter()) {
-            let (side, drain) = (side.clone(), drain.clone());
-            self.tasks.spawn_on(async move { side.serve(listener, drain).await }, shard);
+        // There may be fewer pools than threads: connections to the next nodes are then shared by some.
+        let shards = self.shards.iter().zip(self.pools.iter().cycle());
+        for (listener, (shard, pool)) in Listener::together(listeners).into_iter().zip(shards) {
+            let (side, pool, drain) = (side.clone(), pool.clone(), drain.clone());
+            self.tasks.spawn_on(async move { side.serve_through(listener, pool, drain).await }, shard);
         }
         Ok(())
     }

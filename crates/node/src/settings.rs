@@ -17,6 +17,8 @@ pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -
     settings.own_ports = own_ports.to_vec();
     settings.baggage = config.baggage.clone();
     settings.istio_status = inbound.istio_status;
+    settings.routes = inbound.routes.clone();
+    settings.onward_timeout = limits.setup_timeout;
     settings.handshake_timeout = limits.handshake_timeout;
     settings.dial_timeout = limits.dial_timeout;
     settings.connection = connection(limits);

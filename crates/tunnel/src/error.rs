@@ -191,7 +191,7 @@ impl TunnelError {
                 Class::Refused
             }
             Self::Rejected { status: 401 | 403 | 407, .. } => Class::Refused,
-            Self::Rejected { status: 429 | 502..=504, .. }
+            Self::Rejected { status: 429 | 502..=504 | 508, .. }
             | Self::Unresolvable { .. }
             | Self::Dial { .. }
             | Self::DialTimeout { .. }
@@ -344,6 +344,7 @@ fn write_rejected(
         404 => "it knows no such destination; check the route",
         429 => "it has too many tunnels; try again later, or raise the limits of the far node",
         503 => "it cannot reach the destination; check that the service runs where the far node can see it",
+        508 => "the tunnel went in a circle of gateways; check the routes of all of them",
         502 | 504 => "it cannot reach the destination in time; check the service behind the far node",
         _ => "see its log for the reason",
     };
@@ -380,7 +381,7 @@ mod tests {
         errors.push(TunnelError::HandshakeClosed { peer: peer.clone() });
         errors.push(TunnelError::SetupTimeout { peer: peer.clone(), after });
         errors.push(TunnelError::Stream { peer: peer.clone(), error: StreamError::Goaway });
-        for status in [400, 401, 403, 404, 429, 500, 502, 503, 504] {
+        for status in [400, 401, 403, 404, 429, 500, 502, 503, 504, 508] {
             let (peer, destination) = (peer.clone(), destination.clone());
             errors.push(TunnelError::Rejected { peer, destination, status, reason: None });
         }

@@ -23,6 +23,7 @@ use crate::hush::Hush;
 use crate::identity::{SpiffeId, leaf_identity};
 use crate::inbound_config::{InboundConfig, InboundLimits, Snapshot};
 use crate::listener::Listener;
+use crate::pool::{Pool, PoolConfig};
 use crate::serve::Caller;
 use crate::share::{Held, Shares};
 use crate::sockets;
@@ -73,15 +74,20 @@ impl Inbound {
 
     /// Takes connections until the drain starts, then says GOAWAY on all and waits until they have ended,
     /// which the drain's deadline enforces.
-    pub async fn serve(&self, mut listener: Listener, drain: Drain) {
+    pub async fn serve(&self, listener: Listener, drain: Drain) {
+        self.serve_through(listener, Pool::new(PoolConfig::default()), drain).await;
+    }
+
+    /// The same, with connections of that pool to the nodes through which routes lead.
+    pub async fn serve_through(&self, mut listener: Listener, pool: Pool, drain: Drain) {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 (tcp, from, seat) = listener.accept(|| self.doorway.turn_out()) => {
                     let place = self.doorway.enter();
-                    let (inbound, drain) = (self.clone(), drain.clone());
+                    let (inbound, pool, drain) = (self.clone(), pool.clone(), drain.clone());
                     connections.spawn(async move {
-                        inbound.connection(tcp, from, place, drain).await;
+                        inbound.connection((tcp, from), place, pool, drain).await;
                         drop(seat);
                     });
                 }
@@ -97,7 +103,13 @@ impl Inbound {
         }
     }
 
-    async fn connection(self, tcp: TcpStream, from: SocketAddr, mut place: Place, drain: Drain) {
+    async fn connection(
+        self,
+        (tcp, from): (TcpStream, SocketAddr),
+        mut place: Place,
+        pool: Pool,
+        drain: Drain,
+    ) {
         let snapshot = Arc::clone(&self.snapshot.borrow());
         let limit = snapshot.config.handshake_timeout;
         let shaken = tokio::select! {
@@ -135,7 +147,7 @@ impl Inbound {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = self.streams(incoming, Arc::clone(&source), from, &drain) => {}
+            () = self.streams(incoming, (Arc::clone(&source), from), &pool, &drain) => {}
             () = say_goodbye => {}
             () = expire => {}
         }
@@ -181,7 +193,13 @@ impl Inbound {
     }
 
     /// Serves the streams of a connection until it has ended and all of them are done.
-    async fn streams(&self, mut incoming: Incoming, source: Arc<SpiffeId>, from: SocketAddr, drain: &Drain) {
+    async fn streams(
+        &self,
+        mut incoming: Incoming,
+        (source, from): (Arc<SpiffeId>, SocketAddr),
+        pool: &Pool,
+        drain: &Drain,
+    ) {
         let mut tunnels = JoinSet::new();
         loop {
             tokio::select! {
@@ -197,6 +215,7 @@ impl Inbound {
                         source: Arc::clone(&source),
                         from,
                         drain: drain.clone(),
+                        pool: pool.clone(),
                         request,
                         stream,
                         place: slots,

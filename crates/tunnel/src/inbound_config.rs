@@ -13,6 +13,7 @@ use crate::outcome::RelayLimits;
 use crate::policy::Policy;
 use crate::resolver::{Resolve, SystemResolver};
 use crate::tls::{Identity, IdentityError};
+use crate::way::Routes;
 
 /// What an inbound listener does. A snapshot: swapped as a whole by [`Inbound::replace`](crate::Inbound::replace).
 #[derive(Clone, Debug)]
@@ -33,6 +34,13 @@ pub struct InboundConfig {
     pub handshake_timeout: Duration,
     /// For resolving a destination and dialling it.
     pub dial_timeout: Duration,
+    /// Destinations that are reached through another node; all others are dialled from here. Has a say only after the
+    /// policy.
+    pub routes: Routes,
+    /// For a tunnel through another node to stand.
+    pub onward_timeout: Duration,
+    /// Gateways that a tunnel may have passed before this one sends it on: a circle ends there.
+    pub max_hops: u8,
     /// What turns names into addresses.
     pub resolver: Arc<dyn Resolve>,
     /// Settings of HTTP/2.
@@ -50,7 +58,7 @@ pub struct InboundConfig {
 }
 
 impl InboundConfig {
-    /// The defaults: 10 s for the handshake and for dialling, 403 for refusals.
+    /// The defaults: everything is dialled from here, 10 s for the handshake and for dialling, 403 for refusals.
     pub fn new(name: &str, identity: Arc<Identity>, policy: Arc<Policy>) -> Self {
         Self {
             name: name.to_owned(),
@@ -61,6 +69,9 @@ impl InboundConfig {
             istio_status: false,
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),
+            routes: Routes::default(),
+            onward_timeout: Duration::from_secs(60),
+            max_hops: 8,
             resolver: Arc::new(SystemResolver),
             connection: Config::default(),
             relay: RelayLimits::default(),

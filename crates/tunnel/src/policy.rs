@@ -93,8 +93,12 @@ impl Policy {
             }
         }
         let guard = Guard::of(access);
+        let unknowable = access.onward && address.is_none();
         for rule in self.rules.iter().filter(|rule| rule.action == Action::Allow && applies(rule)) {
-            let mut matching = rule.targets.iter().filter(|target| target.allows(access.authority, address));
+            let hit = |target: &&Target| {
+                target.allows(access.authority, address) && !(unknowable && target.network().is_some())
+            };
+            let mut matching = rule.targets.iter().filter(hit);
             let allowed = match &guard {
                 None => rule.targets.is_empty() || matching.next().is_some(),
                 Some(guard) => matching.any(|target| guard.is_named_by(target)),
@@ -138,6 +142,9 @@ pub struct Access<'a> {
     pub address: Option<IpAddr>,
     /// The destination is a listener of this node.
     pub own_listener: bool,
+    /// It is sent on to another node as it was asked for. A name is then resolved by nobody here, so a network in an
+    /// allow rule does not match it.
+    pub onward: bool,
 }
 
 impl Access<'_> {

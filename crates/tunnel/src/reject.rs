@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::authority::{Authority, AuthorityError};
+use crate::error::TunnelError;
+use crate::onward::HopFault;
 use crate::policy::Denial;
 use crate::reason::Reason;
 
 /// Why a CONNECT is turned down.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Rejection {
     /// The request is no CONNECT of RFC 9113 8.5.
     NotConnect,
@@ -42,19 +44,32 @@ pub enum Rejection {
     },
     /// The sockets of this node are used up.
     OutOfSockets,
+    /// It has gone through too many gateways, or says nothing that can be meant of them.
+    Hops(HopFault),
+    /// The next node, through which a route leads, did not make a tunnel of it.
+    Onward(TunnelError),
 }
 
 impl Rejection {
-    /// The status of the response: 400, 403 (401 towards Istio, which expects that number) or 503.
+    /// The status of the response: 400, 403 (401 towards Istio, which expects that number), 503, or 508 in a circle of
+    /// gateways. A refusal of the next node is one of this node; whatever else kept it from a tunnel is a 503.
     pub const fn status(&self, istio: bool) -> u16 {
         match self {
-            Self::NotConnect | Self::Authority(_) => 400,
-            Self::Denied(_) if istio => 401,
-            Self::Denied(_) => 403,
+            Self::NotConnect | Self::Authority(_) | Self::Hops(HopFault::Malformed) => 400,
+            Self::Denied(_) | Self::Onward(TunnelError::Rejected { status: 401 | 403, .. }) => {
+                if istio {
+                    401
+                } else {
+                    403
+                }
+            }
+            Self::Hops(HopFault::TooMany { .. })
+            | Self::Onward(TunnelError::Rejected { status: 508, .. }) => 508,
             Self::Unresolvable { .. }
             | Self::Unreachable { .. }
             | Self::DialTimeout { .. }
-            | Self::OutOfSockets => 503,
+            | Self::OutOfSockets
+            | Self::Onward(_) => 503,
         }
     }
 }
@@ -67,6 +82,8 @@ impl Rejection {
             Self::Unreachable { cause: io::ErrorKind::ConnectionRefused, .. } => Some(Reason::Refused),
             Self::Unreachable { .. } => Some(Reason::Unroutable),
             Self::DialTimeout { .. } => Some(Reason::Timeout),
+            Self::Onward(TunnelError::Rejected { reason, .. }) => *reason,
+            Self::Hops(_) | Self::Onward(_) => None,
             Self::NotConnect | Self::Authority(_) | Self::Denied(_) | Self::OutOfSockets => None,
         }
     }
@@ -88,6 +105,8 @@ impl fmt::Display for Rejection {
                 write!(f, "{destination} did not answer within {after:?}; check address and firewalls")
             }
             Self::OutOfSockets => f.write_str("no more sockets; raise the limit of open files"),
+            Self::Hops(fault) => fault.fmt(f),
+            Self::Onward(error) => write!(f, "it goes on through another node, and there: {error}"),
         }
     }
 }
@@ -107,5 +126,15 @@ mod tests {
         let address = "10.0.0.1:80".parse().unwrap();
         let refused = Rejection::Unreachable { address, cause: io::ErrorKind::ConnectionRefused };
         assert_eq!(refused.status(false), 503);
+        let onward = |status| {
+            let (peer, destination) = ("node:15008".parse().unwrap(), "10.0.0.1:80".parse().unwrap());
+            Rejection::Onward(TunnelError::Rejected { peer, destination, status, reason: None })
+        };
+        let told = [400, 401, 403, 429, 500, 503, 508].map(|status| onward(status).status(false));
+        assert_eq!(told, [503, 403, 403, 503, 503, 503, 508]);
+        assert_eq!(onward(403).status(true), 401);
+        assert_eq!(Rejection::Onward(TunnelError::OutOfSockets).status(false), 503);
+        assert_eq!(Rejection::Hops(HopFault::Malformed).status(false), 400);
+        assert_eq!(Rejection::Hops(HopFault::TooMany { limit: 8 }).status(false), 508);
     }
 }

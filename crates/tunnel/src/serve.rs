@@ -20,11 +20,15 @@ use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
 use crate::join::{End, join};
 use crate::observe::{Record, Side};
+use crate::onward;
+use crate::open::{Opener, Passage};
 use crate::outcome::{Break, RelayLimits};
 use crate::policy::{Access, Decision, Denial};
+use crate::pool::{Lease, Pool};
 use crate::reason::Reason;
 use crate::reject::Rejection;
 use crate::sockets;
+use crate::way::Way;
 
 /// A stream, who opened it, and what it is served with.
 pub(crate) struct Caller<P> {
@@ -32,6 +36,8 @@ pub(crate) struct Caller<P> {
     pub(crate) source: Arc<SpiffeId>,
     pub(crate) from: SocketAddr,
     pub(crate) drain: Drain,
+    /// To the nodes through which routes lead.
+    pub(crate) pool: Pool,
     pub(crate) request: Request,
     pub(crate) stream: Stream,
     /// What the tunnel holds for as long as it lives.
@@ -46,6 +52,8 @@ struct Standing<P> {
     watch: Watch,
     record: Record,
     live: Live,
+    /// On the connection to the next node.
+    _lease: Option<Box<Lease>>,
     _place: P,
 }
 
@@ -55,7 +63,17 @@ struct Watch {
     source: Arc<SpiffeId>,
     drain: Drain,
     authority: Authority,
-    address: SocketAddr,
+    /// That was dialled; of a destination that is reached through another node nobody here knows it.
+    address: Option<IpAddr>,
+}
+
+/// The far end of a tunnel, before the caller is answered.
+struct Found {
+    end: End,
+    authority: Authority,
+    address: Option<IpAddr>,
+    peer: Option<SpiffeId>,
+    lease: Option<Box<Lease>>,
 }
 
 /// Why a stream was not served.
@@ -84,20 +102,20 @@ impl<P> Caller<P> {
 
     /// Judges, dials and answers; a failure is recorded.
     async fn begin(self: Box<Self>) -> Option<Box<Standing<P>>> {
-        let Self { mut snapshots, source, from, drain, request, mut stream, place } = *self;
+        let Self { mut snapshots, source, from, drain, pool, request, mut stream, place } = *self;
         let mut live = drain.enter();
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let config = &snapshot.config;
         let asked = request.authority().unwrap_or_default();
         let mut record = Record::start(Side::Inbound, &config.name, from, asked);
         record.source(&source);
-        let dialled = tokio::select! {
-            dialled = reach(&source, &request, config) => dialled.map_err(Failed::Rejected),
+        let found = tokio::select! {
+            found = reach(&source, &request, config, pool) => found.map_err(Failed::Rejected),
             error = stream.reset_by_peer() => Err(Failed::Gone(error)),
             () = drain.expired() => Err(Failed::Drained),
         };
-        let (tcp, authority, address) = match dialled {
-            Ok(dialled) => dialled,
+        let Found { end: far, authority, address, peer, lease } = match found {
+            Ok(found) => found,
             Err(Failed::Rejected(rejection)) => {
                 let status = rejection.status(config.istio_status);
                 record.status(status);
@@ -124,33 +142,63 @@ impl<P> Caller<P> {
             response.push("baggage", baggage);
         }
         if let Err(error) = stream.respond(response) {
-            sockets::reset(tcp);
+            far.reset();
             record.failed(&error);
             return None;
         }
         live.stands();
         record.status(200);
-        sockets::limit_unacknowledged(&tcp, config.unacknowledged);
+        if let Some(peer) = &peer {
+            record.peer(peer);
+        }
         let limits = config.relay;
         let watch = Watch { snapshots, source, drain, authority, address };
-        Some(Box::new(Standing { far: End::Tcp(tcp), stream, limits, watch, record, live, _place: place }))
+        let (_lease, _place) = (lease, place);
+        Some(Box::new(Standing { far, stream, limits, watch, record, live, _lease, _place }))
     }
 }
 
-/// Dials what is asked for, if the caller may have it.
+/// Finds the way to what is asked for, if the caller may have it: through another node, or from here.
 async fn reach(
     source: &SpiffeId,
     request: &Request,
     config: &InboundConfig,
-) -> Result<(TcpStream, Authority, SocketAddr), Rejection> {
+    pool: Pool,
+) -> Result<Found, Rejection> {
     if !request.is_connect() {
         return Err(Rejection::NotConnect);
     }
     let authority = request.authority().unwrap_or_default();
     let authority = Authority::from_octets(authority).map_err(Rejection::Authority)?;
     // A name that nobody may reach is not even resolved.
-    judge(source, config, &authority, None).map_err(Rejection::Denied)?;
-    let permit = |ip: IpAddr| judge(source, config, &authority, Some(ip));
+    let way = config.routes.find(&authority);
+    judge(source, config, &authority, None, way.is_some()).map_err(Rejection::Denied)?;
+    match way {
+        Some(way) => onward(way, authority.clone(), request, config, pool).await,
+        None => here(source, authority, config).await,
+    }
+}
+
+/// Asks the next node.
+async fn onward(
+    way: &Way,
+    authority: Authority,
+    request: &Request,
+    config: &InboundConfig,
+    pool: Pool,
+) -> Result<Found, Rejection> {
+    let told = onward::told(request, config.max_hops).map_err(Rejection::Hops)?;
+    let (identity, after) = (Arc::clone(&config.identity), config.onward_timeout);
+    let opener = Opener { pool, identity, after };
+    let Passage { end, peer, lease, .. } =
+        opener.open(way, &authority, &told).await.map_err(Rejection::Onward)?;
+    let address = authority.address().map(|address| address.ip());
+    Ok(Found { end, authority, address, peer, lease: Some(Box::new(lease)) })
+}
+
+/// Dials.
+async fn here(source: &SpiffeId, authority: Authority, config: &InboundConfig) -> Result<Found, Rejection> {
+    let permit = |ip: IpAddr| judge(source, config, &authority, Some(ip), false);
     let (resolver, asker, limit) = (&*config.resolver, source.as_str(), config.dial_timeout);
     let dialled = dial(&authority, Means { resolver, asker, limit, guarded: true }, permit).await;
     let (tcp, address) = dialled.map_err(|error| match error {
@@ -166,7 +214,8 @@ async fn reach(
         // Dialling a free local port may connect a socket to itself.
         return Err(Rejection::Unreachable { address, cause: io::ErrorKind::ConnectionRefused });
     }
-    Ok((tcp, authority, address))
+    sockets::limit_unacknowledged(&tcp, config.unacknowledged);
+    Ok(Found { end: End::Tcp(tcp), authority, address: Some(address.ip()), peer: None, lease: None })
 }
 
 impl Watch {
@@ -176,7 +225,7 @@ impl Watch {
         let revoked = async {
             while snapshots.changed().await.is_ok() {
                 let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                if judge(source, &snapshot.config, authority, Some(address.ip())).is_err() {
+                if judge(source, &snapshot.config, authority, *address, address.is_none()).is_err() {
                     return;
                 }
             }
@@ -196,11 +245,12 @@ fn judge(
     config: &InboundConfig,
     authority: &Authority,
     address: Option<IpAddr>,
+    onward: bool,
 ) -> Result<(), Denial> {
     let known = address.or_else(|| authority.address().map(|address| address.ip()));
     let own_listener =
         config.own_ports.contains(&authority.port()) && known.is_some_and(sockets::is_this_host);
-    let access = Access { source: Some(source), authority, address, own_listener };
+    let access = Access { source: Some(source), authority, address, own_listener, onward };
     match config.policy.decide(&access) {
         Decision::Allow { .. } => Ok(()),
         Decision::Deny(denial) => Err(denial),

@@ -31,11 +31,18 @@ impl fmt::Display for Way {
 
 /// Ways by destination; the first that matches wins. Clones are cheap.
 #[derive(Clone, Debug, Default)]
-pub struct Routes(Arc<[(Option<Target>, Way)]>);
+pub struct Routes(Arc<[Rule]>);
+
+type Rule = (Option<Target>, Option<Way>);
 
 impl Routes {
     /// A table, in the order in which it is searched; `None` matches every destination.
     pub fn new(rules: Vec<(Option<Target>, Way)>) -> Self {
+        Self(rules.into_iter().map(|(target, way)| (target, Some(way))).collect())
+    }
+
+    /// The same, where a rule may also say that no way leads to what it matches, whatever comes later.
+    pub fn with_gaps(rules: Vec<(Option<Target>, Option<Way>)>) -> Self {
         Self(rules.into())
     }
 
@@ -47,7 +54,7 @@ impl Routes {
     /// The way to a destination.
     pub fn find(&self, destination: &Authority) -> Option<&Way> {
         let matches = |target: &Option<Target>| target.as_ref().is_none_or(|it| it.matches(destination));
-        self.0.iter().find(|(target, _)| matches(target)).map(|(_, way)| way)
+        self.0.iter().find(|(target, _)| matches(target)).and_then(|(_, way)| way.as_ref())
     }
 }
 
@@ -70,6 +77,10 @@ mod tests {
         assert_eq!(find("a.example:443"), Some(one.clone()));
         assert_eq!(find("10.1.2.3:80"), Some(two));
         assert_eq!(find("a.example:80"), None);
+        let gap =
+            Routes::with_gaps(vec![(Some("10.0.0.1".parse().unwrap()), None), (None, Some(one.clone()))]);
+        assert_eq!(gap.find(&"10.0.0.1:80".parse().unwrap()), None);
+        assert_eq!(gap.find(&"10.0.0.2:80".parse().unwrap()), Some(&one));
         assert_eq!(Routes::all(one.clone()).find(&"x:1".parse().unwrap()), Some(&one));
         assert_eq!(one.to_string(), "one:15008 as spiffe://td/ns/a/sa/bob");
     }

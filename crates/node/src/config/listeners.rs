@@ -38,7 +38,7 @@ impl Resolver<'_> {
                 Kind::Sni => captures.extend(self.sni(raw, bind, known)),
                 Kind::Tcp => captures.extend(self.capture(raw, bind, known)),
                 Kind::Socks5 | Kind::HttpProxy => captures.extend(self.proxy(raw, kind, bind, known)),
-                Kind::Hbone => inbounds.extend(self.inbound(raw, bind)),
+                Kind::Hbone => inbounds.extend(self.inbound(raw, bind, known)),
             }
         }
         (captures, inbounds)
@@ -117,7 +117,7 @@ impl Resolver<'_> {
                     self.fault(&raw.span, Cause::Conflict { section, reason, remedy });
                     return None;
                 };
-                route.peer.clone()
+                route.peer.clone()?
             }
         };
         let way = known.peers.get(&name)?.clone()?;
@@ -144,14 +144,31 @@ impl Resolver<'_> {
         }
         let mut rules = Vec::new();
         for route in &routes {
-            rules.push((route.destination.clone(), known.peers.get(&route.peer)?.clone()?));
+            rules.push((route.destination.clone(), known.peers.get(route.peer.as_ref()?)?.clone()?));
         }
-        let names: BTreeSet<_> = routes.iter().map(|route| route.peer.as_str()).collect();
+        let names: BTreeSet<_> = routes.iter().filter_map(|route| route.peer.as_deref()).collect();
         let names: Vec<_> = names.into_iter().collect();
         Some((Routes::new(rules), format!("through {}", names.join(", "))))
     }
 
-    fn inbound(&mut self, raw: &RawListener, bind: Option<Bind>) -> Option<Inbound> {
+    /// What a listener of peers sends on: what the routes that name it say. None of the others is for it.
+    fn onward(listener: &str, known: Known<'_>) -> Option<(Routes, Option<String>)> {
+        let mine = known.routes.iter().filter(|route| route.listener.as_deref() == Some(listener));
+        let (mut rules, mut texts) = (Vec::new(), Vec::new());
+        for route in mine {
+            let to = route.destination.as_ref().map_or_else(|| "all else".to_owned(), ToString::to_string);
+            let (way, text) = match &route.peer {
+                Some(peer) => (Some(known.peers.get(peer)?.clone()?), format!("{to} through {peer}")),
+                None => (None, format!("{to} from here")),
+            };
+            rules.push((route.destination.clone(), way));
+            texts.push(text);
+        }
+        let summary = (!texts.is_empty()).then(|| texts.join(", "));
+        Some((Routes::with_gaps(rules), summary))
+    }
+
+    fn inbound(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Inbound> {
         let istio_status = raw.istio_status.as_ref().is_some_and(|at| at.value);
         let bind = bind?;
         let Some(address) = bind.address() else {
@@ -161,6 +178,8 @@ impl Resolver<'_> {
             self.fault(&at.span, Cause::BadValue { key, value, reason, wanted });
             return None;
         };
-        Some(Inbound { name: raw.name.as_ref()?.value.clone(), bind: address, istio_status })
+        let name = raw.name.as_ref()?.value.clone();
+        let (routes, summary) = Self::onward(&name, known)?;
+        Some(Inbound { name, bind: address, istio_status, routes, summary })
     }
 }

@@ -7,7 +7,8 @@ use std::ops::Range;
 use hbone_tunnel::{Action, PolicyError, Rule, Source as Who, Target};
 
 use super::fault::Cause;
-use super::raw::{Raw, RawPolicy, RawRoute};
+use super::kind::Kind;
+use super::raw::{Raw, RawListener, RawPolicy, RawRoute};
 use super::resolved::PeerRoute;
 use super::resolver::{Peers, Resolver};
 use super::source::{At, Position};
@@ -77,6 +78,29 @@ impl Resolver<'_> {
         raw.iter().filter_map(|route| self.route(route, listeners, peers)).collect()
     }
 
+    /// `local` is for listeners that would else send on: those of kind `hbone`.
+    pub(super) fn local_routes(&mut self, raw: &[RawRoute], listeners: &[RawListener]) {
+        for route in raw {
+            let Some(local) = &route.local else { continue };
+            let named = |listener: &&RawListener| match (&listener.name, &route.listener) {
+                (Some(own), Some(wanted)) => own.value == wanted.value,
+                (None, _) | (_, None) => false,
+            };
+            let kind = listeners.iter().find(named).and_then(|listener| listener.kind.as_ref());
+            let serves = kind.is_some_and(|kind| kind.value == Kind::Hbone.name());
+            let (reason, remedy) = match (&route.peer, local.value) {
+                (Some(_), _) => ("`local` and `peer` exclude each other", "remove one of them"),
+                (None, false) => ("`local = false` leads nowhere", "name a `peer`, or write `local = true`"),
+                (None, true) if !serves => (
+                    "`local` is for listeners of kind \"hbone\", which dial destinations themselves",
+                    "name such a listener, or a `peer`",
+                ),
+                (None, true) => continue,
+            };
+            self.fault(&local.span, Cause::Conflict { section: route.title.clone(), reason, remedy });
+        }
+    }
+
     fn route(
         &mut self,
         raw: &RawRoute,
@@ -85,13 +109,19 @@ impl Resolver<'_> {
     ) -> Option<PeerRoute> {
         let known = raw.listener.as_ref().is_none_or(|at| self.reference("listener", at, listeners.keys()));
         let destination = raw.destination.as_ref().map(|at| self.parse::<Target>("destination", at, WHAT));
-        let peer = raw.peer.as_ref().filter(|at| self.reference("peer", at, peers.keys()))?;
+        let peer = match &raw.peer {
+            Some(at) => Some(self.reference("peer", at, peers.keys()).then(|| at.value.clone())?),
+            None => {
+                raw.local.as_ref()?;
+                None
+            }
+        };
         let destination = match destination {
             Some(parsed) => Some(parsed?),
             None => None,
         };
         let listener = raw.listener.as_ref().map(|at| at.value.clone());
-        known.then(|| PeerRoute { listener, destination, peer: peer.value.clone() })
+        known.then_some(PeerRoute { listener, destination, peer })
     }
 }
 

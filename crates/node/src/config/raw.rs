@@ -67,9 +67,11 @@ pub(super) struct RawPeer {
 /// `[[routes]]`
 #[derive(Debug)]
 pub(super) struct RawRoute {
+    pub(super) title: String,
     pub(super) listener: Option<At<String>>,
     pub(super) destination: Option<At<String>>,
     pub(super) peer: Option<At<String>>,
+    pub(super) local: Option<At<bool>>,
 }
 
 /// `[[policies]]`
@@ -219,10 +221,15 @@ impl RawPeer {
 impl RawRoute {
     fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
         let raw = Self {
+            title: section.title().to_owned(),
             listener: section.string("listener"),
             destination: section.string("destination"),
-            peer: section.required("peer", "\"bob\""),
+            peer: section.string("peer"),
+            local: section.boolean("local"),
         };
+        if !section.has("peer") && !section.has("local") {
+            section.missing("peer", "\"bob\"");
+        }
         section.finish(source, faults);
         raw
     }

@@ -25,6 +25,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let peers = resolver.peers(&raw.peers);
     let listeners = resolver.names("listener", raw.listeners.iter().map(|it| it.name.as_ref()));
     let routes = resolver.routes(&raw.routes, &listeners, &peers);
+    resolver.local_routes(&raw.routes, &raw.listeners);
     let known = Known { peers: &peers, routes: &routes };
     let (captures, inbounds) = resolver.listeners(&raw.listeners, known);
     let rules = resolver.rules(&raw.policies);

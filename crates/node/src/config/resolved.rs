@@ -66,6 +66,10 @@ pub struct Inbound {
     pub bind: SocketAddr,
     /// Whether a refusal is answered with 401, as Istio does, rather than 403.
     pub istio_status: bool,
+    /// What is reached through another node; all else is dialled from here.
+    pub routes: Routes,
+    /// The same, for people.
+    pub summary: Option<String>,
 }
 
 /// One rule of which peer leads where.
@@ -75,8 +79,8 @@ pub struct PeerRoute {
     pub listener: Option<String>,
     /// The destinations it is for; any when none.
     pub destination: Option<Target>,
-    /// The peer.
-    pub peer: String,
+    /// The peer; none where this node dials itself.
+    pub peer: Option<String>,
 }
 
 impl PeerRoute {
@@ -97,7 +101,7 @@ impl Resolved {
         let route = || self.routes.iter().find(|route| route.matches(None, destination));
         let only = || self.peers.keys().next().filter(|_| self.peers.len() == 1);
         let name = via
-            .or_else(|| route().map(|route| route.peer.as_str()))
+            .or_else(|| route().and_then(|route| route.peer.as_deref()))
             .or_else(|| only().map(String::as_str))?;
         self.peers.get_key_value(name).map(|(name, peer)| (name.as_str(), peer))
     }

@@ -342,3 +342,29 @@ fn no_key_material_is_ever_printed() {
     let secret = key.lines().nth(1).unwrap();
     assert!(!format!("{resolved:?}").contains(secret));
 }
+
+#[test]
+fn a_local_route_belongs_to_a_listener_that_serves_peers_and_has_no_peer() {
+    let text = format!(
+        "{}[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\n\
+         [[peers]]\nname = \"bob\"\naddress = \"192.0.2.7:15008\"\nidentity = \"{}\"\n\
+         [[routes]]\nlistener = \"in\"\nlocal = true\n\
+         [[routes]]\nlistener = \"in\"\npeer = \"bob\"\nlocal = true\n\
+         [[routes]]\nlistener = \"in\"\nlocal = false\n\
+         [[routes]]\nlocal = true\n\
+         [[routes]]\nlistener = \"in\"\n",
+        identity_section("alice"),
+        id("bob")
+    );
+    let found = faults(&lab(), &text);
+    let wanted = [
+        ("19:9", "exclude each other"),
+        ("22:9", "leads nowhere"),
+        ("24:9", "kind \"hbone\""),
+        ("25:1", "has no `peer`"),
+    ];
+    assert_eq!(found.len(), wanted.len(), "{found:?}");
+    for ((at, what), (place, part)) in found.iter().zip(wanted) {
+        assert!(at == place && what.contains(part), "{at} {what}; wanted {place} {part}");
+    }
+}

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 mod bad_input;
+mod chain;
 mod commands;
 mod common;
 mod config_faults;
 mod demo;
 mod fake;
 mod gateway_faults;
+mod gateways;
 mod process;
 mod proxies;
 mod readme;

@@ -9,13 +9,13 @@ use crate::process::NodeProcess;
 use crate::tunnels::Pair;
 
 /// Sends a word there and back.
-fn echoed(stream: &mut TcpStream) -> std::io::Result<()> {
+pub(crate) fn echoed(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(b"word")?;
     stream.read_exact(&mut [0; 4])
 }
 
 /// Sends SIGHUP and waits for the line that says what came of it.
-fn hang_up(node: &mut NodeProcess, message: &str) {
+pub(crate) fn hang_up(node: &mut NodeProcess, message: &str) {
     node.process().signal("HUP");
     let mark = format!("\"message\":\"{message}");
     node.process().line(message, |line| line.contains(&mark));

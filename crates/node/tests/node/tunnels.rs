@@ -62,7 +62,7 @@ pub(crate) fn capturing(peer: SocketAddr, expected: &str, to: &[SocketAddr], lim
 }
 
 /// Octets that repeat only after a long time.
-fn octets(length: usize) -> Vec<u8> {
+pub(crate) fn octets(length: usize) -> Vec<u8> {
     (0..length as u32)
         .flat_map(|index| index.wrapping_mul(2_654_435_761).to_le_bytes())
         .take(length)
@@ -126,7 +126,7 @@ fn resetting() -> SocketAddr {
 }
 
 /// Std has no way to set the linger time yet.
-fn tokio_stream(stream: TcpStream) -> tokio::net::TcpStream {
+pub(crate) fn tokio_stream(stream: TcpStream) -> tokio::net::TcpStream {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     let _guard = runtime.enter();
     stream.set_nonblocking(true).unwrap();

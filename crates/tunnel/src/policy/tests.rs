@@ -31,6 +31,7 @@ fn ask(policy: &Policy, source: Option<&str>, authority: &str, address: Option<&
         authority: &authority.parse().expect(authority),
         address: address.map(|text| text.parse().expect(text)),
         own_listener: false,
+        onward: false,
     })
 }
 
@@ -184,6 +185,7 @@ fn t32_an_own_listener_is_opened_by_address_and_port_only() {
             authority: &authority,
             address: None,
             own_listener: true,
+            onward: false,
         })
     };
     for targets in [&["*"][..], &["10.0.0.0/8:15008"], &["10.0.0.1"], &["10.0.0.2:15008"]] {
@@ -206,4 +208,29 @@ fn every_refusal_names_the_next_step() {
         let text = denial.to_string();
         assert!(text.contains(step) && !text.contains('\n') && !text.contains("  "), "{text}");
     }
+}
+
+#[test]
+fn a_name_that_is_sent_on_is_allowed_by_its_name_and_by_no_network() {
+    let ask = |targets: &[&str], authority: &str, onward| {
+        let policy = policy(vec![rule("r", Action::Allow, &["*"], targets)]);
+        let (source, authority) = (id(CART.unwrap()), authority.parse().unwrap());
+        policy.decide(&Access {
+            source: Some(&source),
+            authority: &authority,
+            address: None,
+            own_listener: false,
+            onward,
+        })
+    };
+    assert_eq!(
+        ask(&["10.0.0.0/8"], "db.example:5432", false),
+        allowed("r"),
+        "its addresses are asked about later"
+    );
+    assert_eq!(ask(&["10.0.0.0/8"], "db.example:5432", true), Decision::Deny(Denial::NoRule));
+    for targets in [&["*"][..], &["db.example"], &["*.example:5432"]] {
+        assert_eq!(ask(targets, "db.example:5432", true), allowed("r"));
+    }
+    assert_eq!(ask(&["10.0.0.0/8"], "10.1.2.3:80", true), allowed("r"));
 }

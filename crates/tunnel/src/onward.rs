@@ -1,0 +1,119 @@
+//! What a gateway sends on: how many gateways a tunnel has passed, and what the next node is told of it.
+//!
+//! Called by the inbound side for tunnels that a route leads further. Pure. The count is the only field that decides
+//! anything, and it can only refuse: gateways whose routes lead in a circle must not carry a tunnel round for ever.
+
+use std::fmt;
+
+use hbone_conn::Request;
+
+/// The field: gateways that a tunnel has passed, in decimal digits. Absent at the first.
+pub(crate) const HOPS: &str = "hbone-hops";
+
+/// Why a tunnel is not sent on, whatever the routes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HopFault {
+    /// The count is no number, or stands there twice.
+    Malformed,
+    /// It has passed as many gateways as it may.
+    TooMany {
+        /// The limit.
+        limit: u8,
+    },
+}
+
+/// The fields for the next node: the count with this gateway, and what the caller said of itself.
+pub(crate) fn told(request: &Request, limit: u8) -> Result<Vec<(&'static str, String)>, HopFault> {
+    let passed = passed(request)?;
+    if passed >= limit {
+        return Err(HopFault::TooMany { limit });
+    }
+    let mut told = vec![(HOPS, (passed + 1).to_string())];
+    for name in KEPT {
+        let values = request.fields().iter().filter(|field| field.name == name.as_bytes());
+        let texts = values.filter_map(|field| std::str::from_utf8(field.value).ok());
+        told.extend(
+            texts.filter(|text| text.len() <= LONGEST).take(MOST).map(|text| (name, text.to_owned())),
+        );
+    }
+    Ok(told)
+}
+
+fn passed(request: &Request) -> Result<u8, HopFault> {
+    let mut values = request.fields().iter().filter(|field| field.name == HOPS.as_bytes());
+    let Some(first) = values.next() else { return Ok(0) };
+    if values.next().is_some() {
+        return Err(HopFault::Malformed);
+    }
+    let digits =
+        std::str::from_utf8(first.value).ok().filter(|text| text.bytes().all(|it| it.is_ascii_digit()));
+    digits.and_then(|text| text.parse().ok()).ok_or(HopFault::Malformed)
+}
+
+impl fmt::Display for HopFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => {
+                write!(f, "`{HOPS}` is no count of gateways; the caller is no node of this kind")
+            }
+            Self::TooMany { limit } => write!(
+                f,
+                "the tunnel has passed {limit} gateways; check the routes of all of them, they lead in a circle"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for HopFault {}
+
+/// What a caller says of itself, for telemetry only: every node on the way may know it.
+const KEPT: [&str; 3] = ["forwarded", "baggage", "traceparent"];
+/// Octets of one value.
+const LONGEST: usize = 4096;
+/// Lines of one name.
+const MOST: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(fields: &[(&str, &str)]) -> Request {
+        let mut request = Request::connect("10.0.0.1:80");
+        for (name, value) in fields {
+            request.push(name, value);
+        }
+        request
+    }
+
+    #[test]
+    fn each_gateway_adds_one_and_the_last_refuses() {
+        assert_eq!(told(&request(&[]), 8), Ok(vec![(HOPS, "1".to_owned())]));
+        assert_eq!(told(&request(&[(HOPS, "7")]), 8), Ok(vec![(HOPS, "8".to_owned())]));
+        for many in ["8", "9", "255"] {
+            assert_eq!(told(&request(&[(HOPS, many)]), 8), Err(HopFault::TooMany { limit: 8 }));
+        }
+        assert_eq!(told(&request(&[]), 0), Err(HopFault::TooMany { limit: 0 }));
+    }
+
+    #[test]
+    fn t11_a_count_that_is_none_or_stands_twice_is_malformed() {
+        for odd in ["", "-1", "+1", "1 ", "256", "0x1", "1,1"] {
+            assert_eq!(told(&request(&[(HOPS, odd)]), 8), Err(HopFault::Malformed), "{odd:?}");
+        }
+        assert_eq!(told(&request(&[(HOPS, "1"), (HOPS, "1")]), 8), Err(HopFault::Malformed));
+    }
+
+    #[test]
+    fn what_the_caller_says_of_itself_goes_on_and_nothing_else() {
+        let long = "x".repeat(LONGEST + 1);
+        let fields = [
+            ("forwarded", "for=\"10.0.0.9:1\""),
+            ("cookie", "secret"),
+            ("baggage", "a=b"),
+            ("baggage", &long),
+        ];
+        let told = told(&request(&fields), 8).unwrap();
+        let names: Vec<_> = told.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(names, ["hbone-hops=1", "forwarded=for=\"10.0.0.9:1\"", "baggage=a=b"]);
+    }
+}
