@@ -189,7 +189,7 @@ impl Inbound {
 
     fn tell_more(&self, more: u64) {
         let listener = self.snapshot.borrow().config.name.clone();
-        tracing::warn!(target: TARGET, listener, more, "no connection for more callers");
+        tracing::warn!(target: TARGET, %listener, more, "no connection for more callers");
     }
 
     /// Serves the streams of a connection until it has ended and all of them are done.

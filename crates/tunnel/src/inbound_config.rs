@@ -19,7 +19,7 @@ use crate::way::Routes;
 #[derive(Clone, Debug)]
 pub struct InboundConfig {
     /// The listener's name in records.
-    pub name: String,
+    pub name: Arc<str>,
     /// Who this node is; its roots decide which callers are known.
     pub identity: Arc<Identity>,
     /// Who may reach what.
@@ -61,7 +61,7 @@ impl InboundConfig {
     /// The defaults: everything is dialled from here, 10 s for the handshake and for dialling, 403 for refusals.
     pub fn new(name: &str, identity: Arc<Identity>, policy: Arc<Policy>) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             identity,
             policy,
             own_ports: Vec::new(),

@@ -4,9 +4,11 @@
 //! itself and decides nothing.
 
 use std::fmt::{self, Display};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::escape::Escaped;
+use crate::front::Origin;
 use crate::identity::SpiffeId;
 use crate::outcome::{Direction, Relayed};
 
@@ -14,10 +16,10 @@ use crate::outcome::{Direction, Relayed};
 #[derive(Debug)]
 pub(crate) struct Record {
     side: Side,
-    listener: String,
+    listener: Arc<str>,
     source: Option<SpiffeId>,
     peer: Option<SpiffeId>,
-    client: String,
+    client: Origin,
     destination: String,
     status: Option<u16>,
     start: Instant,
@@ -34,13 +36,13 @@ pub(crate) enum Side {
 
 impl Record {
     /// A record that starts now. `destination` may be anything that a peer sent.
-    pub(crate) fn start(side: Side, listener: &str, client: impl Display, destination: &[u8]) -> Self {
+    pub(crate) fn start(side: Side, listener: &Arc<str>, client: Origin, destination: &[u8]) -> Self {
         Self {
             side,
-            listener: listener.to_owned(),
+            listener: Arc::clone(listener),
             source: None,
             peer: None,
-            client: client.to_string(),
+            client,
             destination: Escaped::new(destination).to_string(),
             status: None,
             start: Instant::now(),
@@ -76,9 +78,9 @@ impl Record {
         tracing::warn!(
             target: TARGET,
             side = self.side.name(),
-            listener = self.listener,
+            listener = %self.listener,
             source = %source,
-            client = self.client,
+            client = %self.client,
             destination = self.destination,
             status = self.status,
             milliseconds = milliseconds(self.start),
@@ -92,10 +94,10 @@ impl Record {
         tracing::info!(
             target: TARGET,
             side = self.side.name(),
-            listener = self.listener,
+            listener = %self.listener,
             source = %Optional(self.source.as_ref()),
             peer = %Optional(self.peer.as_ref()),
-            client = self.client,
+            client = %self.client,
             destination = self.destination,
             status = self.status,
             milliseconds = milliseconds(self.start),

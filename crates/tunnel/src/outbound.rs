@@ -35,7 +35,7 @@ use crate::way::{Routes, Way};
 #[derive(Clone, Debug)]
 pub struct OutboundConfig {
     /// The listener's name in records.
-    pub name: String,
+    pub name: Arc<str>,
     /// How clients say where they want to go.
     pub front: Front,
     /// Which way leads there.
@@ -72,7 +72,7 @@ impl OutboundConfig {
     /// A listener whose clients say where they want to go; else as [`OutboundConfig::new`].
     pub fn with_front(name: &str, front: Front, routes: Routes, identity: Arc<Identity>) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.into(),
             front,
             routes,
             allow_from: Vec::new(),

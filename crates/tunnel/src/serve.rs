@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::authority::Authority;
 use crate::dial::{DialError, Means, dial};
 use crate::drain::{Drain, Live};
+use crate::front::Origin;
 use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
 use crate::join::{End, join};
@@ -107,7 +108,7 @@ impl<P> Caller<P> {
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let config = &snapshot.config;
         let asked = request.authority().unwrap_or_default();
-        let mut record = Record::start(Side::Inbound, &config.name, from, asked);
+        let mut record = Record::start(Side::Inbound, &config.name, Origin::Address(from), asked);
         record.source(&source);
         let found = tokio::select! {
             found = reach(&source, &request, config, pool) => found.map_err(Failed::Rejected),
