@@ -38,12 +38,12 @@ pub(crate) enum Sockets {
 pub(crate) fn bind<'a>(
     shards: &Shards,
     most: usize,
-    wanted: impl Iterator<Item = (&'a str, Bind)>,
+    wanted: impl Iterator<Item = (&'a str, (Bind, bool))>,
 ) -> Result<Vec<(Sockets, Bound)>, Vec<String>> {
     let (mut bound, mut faults) = (Vec::new(), Vec::new());
-    for (name, place) in wanted {
+    for (name, (place, transparent)) in wanted {
         let sockets = match &place {
-            Bind::Tcp(address) => tcp(shards, most, *address),
+            Bind::Tcp(address) => tcp(shards, most, *address, transparent),
             Bind::Unix(path) => unix(shards, || file(path)).map(|sockets| (sockets, place.clone())),
             Bind::Abstract(name) => unix(shards, || nameless(name)).map(|sockets| (sockets, place.clone())),
         };
@@ -55,8 +55,10 @@ pub(crate) fn bind<'a>(
     if faults.is_empty() { Ok(bound) } else { Err(faults) }
 }
 
-fn tcp(shards: &Shards, most: usize, address: SocketAddr) -> io::Result<(Sockets, Bind)> {
-    shards.bind(address, most).map(|(listeners, address)| (Sockets::Tcp(listeners), address.into()))
+fn tcp(shards: &Shards, most: usize, address: SocketAddr, transparent: bool) -> io::Result<(Sockets, Bind)> {
+    shards
+        .bind(address, most, transparent)
+        .map(|(listeners, address)| (Sockets::Tcp(listeners), address.into()))
 }
 
 fn unix(shards: &Shards, open: impl FnOnce() -> io::Result<StdUnixListener>) -> io::Result<Sockets> {
@@ -104,7 +106,7 @@ mod tests {
         let path = folder.path().join("web.sock");
         drop(StdUnixListener::bind(&path).unwrap());
         let shards = Shards::start().unwrap();
-        let wanted = || [("web", Bind::Unix(path.clone()))].into_iter();
+        let wanted = || [("web", (Bind::Unix(path.clone()), false))].into_iter();
         let first = bind(&shards, 1, wanted()).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let faults = bind(&shards, 1, wanted()).unwrap_err();

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use hbone_tunnel::Network;
 
+use crate::capture::Ports;
 use crate::log::Format;
 
 /// Carries TCP connections over HTTP/2 CONNECT and mutual TLS (HBONE).
@@ -37,6 +39,9 @@ pub enum Command {
     Id(Id),
     /// Join standard input and output to a destination behind a peer (for ssh's ProxyCommand).
     Dial(Dial),
+    /// Rules of the packet filter that bring connections to the listeners of kinds redirect and tproxy.
+    #[command(subcommand)]
+    Capture(Capture),
     /// Show a tunnel at work: two throwaway nodes on loopback, real traffic, figures.
     Demo(Demo),
 }
@@ -138,6 +143,45 @@ pub struct Dial {
     /// Without a configuration: who the peer must be.
     #[arg(long, value_name = "SPIFFE-ID", requires = "peer")]
     pub expect: Option<String>,
+}
+
+/// `hbone capture …`
+#[derive(Debug, Subcommand)]
+pub enum Capture {
+    /// Print nftables rules: `hbone capture rules -c FILE --shell | sudo sh`.
+    Rules(CaptureRules),
+}
+
+/// `hbone capture rules`
+#[derive(Debug, Args)]
+pub struct CaptureRules {
+    /// The configuration file whose listeners of kinds redirect and tproxy take the connections.
+    #[arg(short, long, value_name = "FILE", required_unless_present_any = ["redirect", "tproxy"])]
+    pub config: Option<PathBuf>,
+    /// Without a configuration: the port of the listener of kind redirect.
+    #[arg(long, value_name = "PORT", conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
+    pub redirect: Option<u16>,
+    /// Without a configuration: the port of the listener of kind tproxy.
+    #[arg(long, value_name = "PORT", conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
+    pub tproxy: Option<u16>,
+    /// Without a configuration: the mark of the node's own connections.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "config", default_value_t = crate::config::MARK)]
+    pub mark: u32,
+    /// Capture only connections to these networks or addresses; all when left out.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub to: Vec<Network>,
+    /// Leave connections to these networks or addresses alone.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub except: Vec<Network>,
+    /// Capture only connections to these ports (80 or 8000-8999); all when left out.
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    pub ports: Vec<Ports>,
+    /// Leave connections of this user alone, by number: the node's, when it may not mark its own.
+    #[arg(long, value_name = "UID")]
+    pub except_user: Option<u32>,
+    /// A shell script that loads the rules and makes the routes that tproxy needs.
+    #[arg(long)]
+    pub shell: bool,
 }
 
 /// `hbone demo`

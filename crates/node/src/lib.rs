@@ -7,6 +7,7 @@
 
 pub mod bound;
 pub mod ca;
+pub mod capture;
 pub mod certs;
 pub mod check;
 pub mod cli;

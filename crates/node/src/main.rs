@@ -5,15 +5,20 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use hbone_node::cli::{Ca, Cli, Command, Id};
+use hbone_node::cli::{Ca, Capture, Cli, Command, Id};
 use hbone_node::exit::{Exit, Failure};
-use hbone_node::{ca, check, demo, dial, log, report, run};
+use hbone_node::{ca, capture, check, demo, dial, log, report, run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let default = match cli.command {
         Command::Run(_) => "info",
-        Command::Check(_) | Command::Ca(_) | Command::Id(_) | Command::Dial(_) | Command::Demo(_) => "warn",
+        Command::Check(_)
+        | Command::Ca(_)
+        | Command::Id(_)
+        | Command::Dial(_)
+        | Command::Capture(_)
+        | Command::Demo(_) => "warn",
     };
     let log = match log::start(cli.log_format, default) {
         Ok(log) => log,
@@ -40,6 +45,7 @@ fn carry_out(command: &Command) -> Result<Exit, Failure> {
         Command::Dial(ask) => return dial::dial(ask),
         Command::Demo(ask) => return demo::demo(ask),
         Command::Check(ask) => check::check(&ask.config)?,
+        Command::Capture(Capture::Rules(ask)) => capture::rules(ask)?,
         Command::Ca(Ca::Init(ask)) => ca::init(ask)?,
         Command::Id(Id::Issue(ask)) => ca::issue(ask)?,
     };

@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hbone_tunnel::{Drain, DrainReport, Inbound, Listener, Outbound, Pool, PoolReport, Shutdown, drain};
+use hbone_tunnel::{
+    Drain, DrainReport, Inbound, Listener, Outbound, Pool, PoolReport, Shutdown, drain, mark_connections,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::bound::{Bound, Sockets, bind};
-use crate::config::{self, Bind, Resolved};
+use crate::config::{self, Bind, Kind, Resolved};
 use crate::exit::{Exit, Failure};
 use crate::settings;
 use crate::shard::Shards;
@@ -44,10 +46,11 @@ impl Node {
         // Each has connections of its own: threads for which there are none take no clients.
         let pools = shards.len().min(settings::connections_per_peer(&config.limits));
         let all = shards.len();
-        let captures =
-            bind(&shards, pools, config.captures.iter().map(|it| (it.name.as_str(), it.bind.clone())));
+        mark_connections(config.mark).map_err(|error| unmarked(config.mark, &error))?;
+        let wanted = |it: &config::Capture| (it.bind.clone(), it.kind == Kind::Tproxy);
+        let captures = bind(&shards, pools, config.captures.iter().map(|it| (it.name.as_str(), wanted(it))));
         let inbounds =
-            bind(&shards, all, config.inbounds.iter().map(|it| (it.name.as_str(), it.bind.into())));
+            bind(&shards, all, config.inbounds.iter().map(|it| (it.name.as_str(), (it.bind.into(), false))));
         let (captures, inbounds) = match (captures, inbounds) {
             (Ok(captures), Ok(inbounds)) => (captures, inbounds),
             (captures, inbounds) => {
@@ -108,6 +111,7 @@ impl Node {
     /// Listeners that are not the same, by name; an identity that TLS refuses. The old configuration stays.
     pub fn reload(&self, config: &Resolved) -> Result<(), Failure> {
         self.same_listeners(config)?;
+        mark_connections(config.mark).map_err(|error| unmarked(config.mark, &error))?;
         for (at, side) in &self.inbounds {
             // All have the same identity: what the first takes, none refuses.
             if let Some(inbound) = config.inbounds.iter().find(|inbound| inbound.name == at.name) {
@@ -117,7 +121,7 @@ impl Node {
         }
         for (at, side) in &self.captures {
             if let Some(capture) = config.captures.iter().find(|capture| capture.name == at.name) {
-                side.replace(settings::outbound(config, capture));
+                side.replace(settings::outbound(config, capture, &self.own_ports));
             }
         }
         Ok(())
@@ -206,7 +210,10 @@ impl Node {
         bound: &Bound,
         drain: &Drain,
     ) {
-        let side = Outbound::new(settings::outbound(config, capture), settings::tunnels(&config.limits));
+        let side = Outbound::new(
+            settings::outbound(config, capture, &self.own_ports),
+            settings::tunnels(&config.limits),
+        );
         let (kind, address, to) = (capture.kind.name(), &bound.bind, &capture.summary);
         info!(name = bound.name, kind, %address, to, "listening");
         self.captures.push((capture.clone(), side.clone()));
@@ -226,6 +233,13 @@ impl Node {
             }
         }
     }
+}
+
+fn unmarked(mark: u32, error: &std::io::Error) -> Failure {
+    let what = format!("cannot mark the node's own connections with {mark}: {error}");
+    let remedy =
+        "give the capability CAP_NET_ADMIN, or set `mark = 0` in [node] and leave its user out of the rules";
+    Failure::new(Exit::Failure, what).remedy(remedy)
 }
 
 /// For the connections of the pool to say goodbye, even when no time is left.

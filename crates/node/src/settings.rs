@@ -27,11 +27,12 @@ pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -
 }
 
 /// A listener of clients.
-pub(crate) fn outbound(config: &Resolved, capture: &Capture) -> OutboundConfig {
+pub(crate) fn outbound(config: &Resolved, capture: &Capture, own_ports: &[u16]) -> OutboundConfig {
     let identity = Arc::clone(&config.identity);
     let (front, routes) = (capture.front.clone(), capture.routes.clone());
     let mut settings = OutboundConfig::with_front(&capture.name, front, routes, identity);
     settings.allow_from = capture.allow_from.clone();
+    settings.own_ports = own_ports.to_vec();
     settings.baggage = config.baggage.clone();
     settings.setup_timeout = config.limits.setup_timeout;
     settings.relay = relay(&config.limits);

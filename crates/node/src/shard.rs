@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -53,6 +54,7 @@ impl Shards {
     }
 
     /// A listener of each runtime, of the first `most` only and of one at least, on the same address; and the address.
+    /// A transparent one takes connections that go elsewhere, as TPROXY brings them.
     ///
     /// # Errors
     /// When the address cannot be bound: also where another process shares its own listeners so.
@@ -60,9 +62,10 @@ impl Shards {
         &self,
         address: SocketAddr,
         most: usize,
+        transparent: bool,
     ) -> io::Result<(Vec<TcpListener>, SocketAddr)> {
         // The first is bound for itself alone and shares only then: so it meets no other process at its port.
-        let first = socket(address)?;
+        let first = socket(address, transparent)?;
         first.bind(address)?;
         let address = first.local_addr()?;
         let mut sockets = vec![first];
@@ -71,7 +74,7 @@ impl Shards {
             sockets[0].set_reuseport(true)?;
         }
         while sockets.len() < number {
-            let next = socket(address)?;
+            let next = socket(address, transparent)?;
             next.set_reuseport(true)?;
             next.bind(address)?;
             sockets.push(next);
@@ -85,10 +88,14 @@ impl Shards {
     }
 }
 
-fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+fn socket(address: SocketAddr, transparent: bool) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A port is not blocked by old connections of a listener that is gone.
     socket.set_reuseaddr(true)?;
+    if transparent {
+        // One bit of the kernel for both families (ip(7), IP_TRANSPARENT).
+        SockRef::from(&socket).set_ip_transparent_v4(true)?;
+    }
     Ok(socket)
 }
 
@@ -105,13 +112,13 @@ mod tests {
     async fn each_runtime_has_a_listener_and_nobody_else_gets_the_port() {
         let shards = Shards::start().unwrap();
         let any = (Ipv4Addr::LOCALHOST, 0).into();
-        let (listeners, address) = shards.bind(any, usize::MAX).unwrap();
+        let (listeners, address) = shards.bind(any, usize::MAX, false).unwrap();
         assert_eq!(listeners.len(), shards.len());
         assert!(listeners.iter().all(|listener| listener.local_addr().unwrap() == address));
         // Another node, which would share its port too.
-        let error = Shards::start().unwrap().bind(address, usize::MAX).unwrap_err();
+        let error = Shards::start().unwrap().bind(address, usize::MAX, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert_eq!([0, 1].map(|most| shards.bind(any, most).unwrap().0.len()), [1, 1]);
+        assert_eq!([0, 1].map(|most| shards.bind(any, most, false).unwrap().0.len()), [1, 1]);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::authority::{Authority, Host};
 use crate::resolver::Resolve;
-use crate::sockets::{connect_guarded, is_exhaustion, tune};
+use crate::sockets::{connect_guarded, is_exhaustion, outgoing, tune};
 
 /// Why a dial failed; `D` is the caller's own refusal of an address.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ async fn try_in_turn<D>(
         let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         let share = until.saturating_duration_since(Instant::now()) / left;
         let connecting = async {
-            if guarded { connect_guarded(address).await } else { TcpStream::connect(address).await }
+            if guarded { connect_guarded(address).await } else { outgoing(address)?.connect(address).await }
         };
         match timeout_at(Instant::now() + share, connecting).await {
             Ok(Ok(tcp)) => {

@@ -86,6 +86,7 @@ pub use relay::relay;
 pub use resolver::{Resolve, Resolving, SystemResolver};
 pub use route::{Peer, Route, RouteError};
 pub use single::{Single, connect};
+pub use sockets::mark_connections;
 pub use tls::{Identity, IdentityError};
 pub use verify::PeerFault;
 pub use way::{Routes, Way};

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::authority::Authority;
 use crate::drain::{Drain, Live};
 use crate::error::TunnelError;
-use crate::front::{Client, Front, FrontError, Origin, Wanted};
+use crate::front::{Client, Front, FrontError, Origin, Wanted, check_loop};
 use crate::join::{End, join};
 use crate::listener::{Listener, Seat};
 use crate::network::{Network, canonical};
@@ -44,6 +44,8 @@ pub struct OutboundConfig {
     pub allow_from: Vec<Network>,
     /// Who this node is.
     pub identity: Arc<Identity>,
+    /// Ports of this node's own listeners: what was captured on its way to one of them on this host is a loop.
+    pub own_ports: Vec<u16>,
     /// What is told of this workload (`baggage`); for telemetry only.
     pub baggage: Option<String>,
     /// Tell the far node the client's address (`forwarded`); for telemetry only.
@@ -77,6 +79,7 @@ impl OutboundConfig {
             routes,
             allow_from: Vec::new(),
             identity,
+            own_ports: Vec::new(),
             baggage: None,
             forwarded: true,
             front_timeout: Duration::from_secs(10),
@@ -265,6 +268,9 @@ impl Tunnel {
     async fn open(&self, destination: &Authority) -> Result<Passage, TunnelError> {
         let way = self.config.routes.find(destination);
         let way = way.ok_or_else(|| TunnelError::NoRoute { destination: destination.clone() })?;
+        if self.config.front.is_transparent() {
+            check_loop(destination, way, &self.config.own_ports)?;
+        }
         self.opener.open(way, destination, &self.told()).await
     }
 

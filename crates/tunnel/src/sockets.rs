@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -55,9 +56,33 @@ pub(crate) fn limit_unacknowledged(tcp: &TcpStream, limit: Option<Duration>) {
     }
 }
 
+/// From now on every connection that this process makes has this mark (SO_MARK), by which rules of a packet filter
+/// know it: it must not be captured again. 0 is none. Of the process, as the rules are of the host.
+///
+/// # Errors
+/// Without CAP_NET_ADMIN, or CAP_NET_RAW from Linux 5.17 on; nothing is marked then.
+pub fn mark_connections(mark: u32) -> io::Result<()> {
+    if mark != 0 {
+        SockRef::from(&TcpSocket::new_v4()?).set_mark(mark)?;
+    }
+    MARK.store(mark, Ordering::Relaxed);
+    Ok(())
+}
+
+/// A socket for a connection to that address.
+pub(crate) fn outgoing(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let mark = MARK.load(Ordering::Relaxed);
+    if mark != 0 {
+        // Never without it: what was captured would come back here.
+        SockRef::from(&socket).set_mark(mark)?;
+    }
+    Ok(socket)
+}
+
 /// Connects a socket that is guarded before its peer can know of it.
 pub(crate) async fn connect_guarded(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = outgoing(address)?;
     guard(&socket);
     socket.connect(address).await
 }
@@ -165,6 +190,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
                 | io::ErrorKind::NetworkDown
         )
 }
+
+/// The mark of this process's connections.
+static MARK: AtomicU32 = AtomicU32::new(0);
 
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);

@@ -20,6 +20,16 @@ pub enum Way {
     Plain(PlainNode),
 }
 
+impl Way {
+    /// Where its connections go, if that is an address of TCP.
+    pub(crate) const fn address(&self) -> Option<&Authority> {
+        match self {
+            Self::Node(peer) => Some(&peer.address),
+            Self::Plain(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -16,6 +16,10 @@ pub enum Kind {
     HttpProxy,
     /// Carries TLS connections to where the name in their ClientHello says.
     Sni,
+    /// Connections that REDIRECT brings.
+    Redirect,
+    /// Connections that TPROXY brings.
+    Tproxy,
     /// Serves peers.
     Hbone,
 }
@@ -23,7 +27,7 @@ pub enum Kind {
 impl Kind {
     /// All of them, in the order in which people are told.
     pub(super) const ALL: &'static [Self] =
-        &[Self::Tcp, Self::Socks5, Self::HttpProxy, Self::Sni, Self::Hbone];
+        &[Self::Tcp, Self::Socks5, Self::HttpProxy, Self::Redirect, Self::Tproxy, Self::Sni, Self::Hbone];
 
     /// As it is written.
     pub const fn name(self) -> &'static str {
@@ -32,6 +36,8 @@ impl Kind {
             Self::Socks5 => "socks5",
             Self::HttpProxy => "http-proxy",
             Self::Sni => "sni",
+            Self::Redirect => "redirect",
+            Self::Tproxy => "tproxy",
             Self::Hbone => "hbone",
         }
     }
@@ -43,6 +49,8 @@ impl Kind {
             Self::Socks5 => "a SOCKS5 proxy",
             Self::HttpProxy => "a proxy for HTTP CONNECT",
             Self::Sni => "carries TLS by the name in its ClientHello",
+            Self::Redirect => "what REDIRECT captures",
+            Self::Tproxy => "what TPROXY captures",
             Self::Hbone => "serves peers",
         }
     }
@@ -53,6 +61,7 @@ impl Kind {
             Self::Tcp => &["destination", "peer", "allow_remote"],
             Self::Socks5 | Self::HttpProxy => &["peer", "allow_remote", "user", "password_file"],
             Self::Sni => &["names", "peer", "allow_remote", "allow_from"],
+            Self::Redirect | Self::Tproxy => &["peer", "allow_remote"],
             Self::Hbone => &["istio_status"],
         }
     }

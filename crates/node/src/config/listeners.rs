@@ -38,6 +38,7 @@ impl Resolver<'_> {
                 Kind::Sni => captures.extend(self.sni(raw, bind, known)),
                 Kind::Tcp => captures.extend(self.capture(raw, bind, known)),
                 Kind::Socks5 | Kind::HttpProxy => captures.extend(self.proxy(raw, kind, bind, known)),
+                Kind::Redirect | Kind::Tproxy => captures.extend(self.transparent(raw, kind, bind, known)),
                 Kind::Hbone => inbounds.extend(self.inbound(raw, bind, known)),
             }
         }

@@ -15,6 +15,7 @@ mod resolve;
 mod resolved;
 mod resolver;
 mod source;
+mod transparent;
 mod value;
 
 pub use bind::Bind;
@@ -23,5 +24,5 @@ pub use kind::Kind;
 pub use limits::Limits;
 pub(crate) use load::now;
 pub use load::{load, parse};
-pub use resolved::{Capture, Inbound, PeerRoute, Resolved};
+pub use resolved::{Capture, Inbound, MARK, PeerRoute, Resolved};
 pub use source::{At, Position, Source};

@@ -25,6 +25,7 @@ pub(super) struct Raw {
 #[derive(Debug, Default)]
 pub(super) struct RawNode {
     pub(super) name: Option<At<String>>,
+    pub(super) mark: Option<At<u64>>,
     pub(super) baggage: Vec<(At<String>, At<String>)>,
 }
 
@@ -143,7 +144,11 @@ fn each<'a, T>(
 
 impl RawNode {
     fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
-        let raw = Self { name: section.string("name"), baggage: section.pairs("baggage") };
+        let raw = Self {
+            name: section.string("name"),
+            mark: section.integer("mark", 0..=u64::from(u32::MAX)),
+            baggage: section.pairs("baggage"),
+        };
         section.finish(source, faults);
         raw
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use hbone_tunnel::{Authority, Identity, Peer, Policy, SpiffeId, Way};
 
 use super::fault::{Cause, Faults};
+use super::kind::Kind;
 use super::limits;
 use super::listeners::Known;
 use super::raw::{Raw, RawIdentity, RawNode, RawPeer};
-use super::resolved::Resolved;
+use super::resolved::{Capture, MARK, Resolved};
 use super::resolver::{ADDRESS, Peers, Resolver};
 use super::source::Source;
 use super::{policies, value};
@@ -28,6 +29,9 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     resolver.local_routes(&raw.routes, &raw.listeners);
     let known = Known { peers: &peers, routes: &routes };
     let (captures, inbounds) = resolver.listeners(&raw.listeners, known);
+    let is_captured = |it: &Capture| matches!(it.kind, Kind::Redirect | Kind::Tproxy);
+    let default = if captures.iter().any(is_captured) { MARK } else { 0 };
+    let mark = raw.node.mark.as_ref().and_then(|at| u32::try_from(at.value).ok()).unwrap_or(default);
     let rules = resolver.rules(&raw.policies);
     let limits = limits::resolve(&mut resolver, &raw.limits);
     let Own { identity, not_after, warnings } = identity?;
@@ -41,6 +45,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let policy = Arc::new(policy);
     Some(Resolved {
         name,
+        mark,
         baggage,
         identity,
         not_after,

@@ -16,6 +16,8 @@ use super::limits::Limits;
 pub struct Resolved {
     /// The node's name in logs.
     pub name: String,
+    /// The mark of the node's own connections (SO_MARK); 0 is none.
+    pub mark: u32,
     /// What is told to peers as `baggage`.
     pub baggage: Option<String>,
     /// Who this node is, and whom it believes.
@@ -94,6 +96,9 @@ impl PeerRoute {
         self.is_for(listener) && self.destination.as_ref().is_none_or(|wanted| wanted.matches(destination))
     }
 }
+
+/// The mark where connections are captured and none is set, as Istio's nodes have it.
+pub const MARK: u32 = 1337;
 
 impl Resolved {
     /// The peer that leads to a destination for `dial`: the one named, else the first route, else the only peer.

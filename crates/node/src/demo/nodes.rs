@@ -164,6 +164,7 @@ impl Nodes {
 
 fn base(name: &str, person: &Person, rules: Vec<Rule>) -> io::Result<Resolved> {
     Ok(Resolved {
+        mark: 0,
         name: name.into(),
         baggage: None,
         identity: Arc::clone(&person.identity),

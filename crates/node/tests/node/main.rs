@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 mod bad_input;
+mod capture;
 mod chain;
 mod commands;
 mod common;

@@ -108,7 +108,11 @@ pub(crate) struct NodeProcess {
 impl NodeProcess {
     /// Starts `hbone run` and waits until it is ready.
     pub(crate) fn start(config: &Path) -> Self {
-        let mut command = hbone();
+        Self::start_by(hbone(), config)
+    }
+
+    /// The same by a command that ends where the arguments of `hbone` begin.
+    pub(crate) fn start_by(mut command: Command, config: &Path) -> Self {
         command.args(["--log-format", "json", "run", "-c"]).arg(config);
         let mut process = Process::start(&mut command, true);
         process.line("ready", |line| line.contains("\"message\":\"ready\""));

@@ -47,6 +47,12 @@ pub enum FrontError {
     Hello(HelloError),
     /// The name in its ClientHello leads nowhere.
     Name(NameError),
+    /// No rule of a packet filter brought it here.
+    NotCaptured,
+    /// It was meant for a listener of this node.
+    OwnListener,
+    /// It is this node's own connection to a peer.
+    OwnTraffic,
 }
 
 /// What is wrong with the head of an HTTP/1.1 request.
@@ -97,6 +103,16 @@ impl fmt::Display for FrontError {
                 write!(f, "the client was not understood: {error}; check what calls this port")
             }
             Self::Name(error) => write!(f, "the client was refused: {error}"),
+            Self::NotCaptured => f.write_str(
+                "nothing redirected the connection to here; check the rules (`hbone capture rules` prints them)",
+            ),
+            Self::OwnListener => f.write_str(
+                "a loop: the connection was meant for a listener of this node; let clients call other addresses",
+            ),
+            Self::OwnTraffic => f.write_str(
+                "a loop: the node's own connection to its peer came back; \
+                 leave its mark out of the rules (`hbone capture rules` does)",
+            ),
         }
     }
 }

@@ -11,6 +11,7 @@ mod http_connect;
 mod reply;
 mod sni;
 mod socks5;
+mod transparent;
 mod trouble;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use client_hello::HelloError;
 pub use error::{FrontError, HeadFault};
 pub(crate) use reply::Reply;
 pub use sni::{NameError, Names};
+pub(crate) use transparent::check_loop;
 
 use crate::authority::Authority;
 use crate::join::End;
@@ -38,6 +40,10 @@ pub enum Front {
     HttpConnect(Option<Arc<Account>>),
     /// TLS: the name in the ClientHello, which goes on as it came.
     Sni(Names),
+    /// Brought here by REDIRECT.
+    Redirect,
+    /// Brought here by TPROXY.
+    Transparent,
 }
 
 /// What a client wants.
@@ -86,14 +92,37 @@ impl Front {
                 }
                 Err(error) => Err(dismiss(client, sni::alert(&error), error).await),
             },
+            Self::Redirect => captured(transparent::redirected(&client), client),
+            Self::Transparent => captured(transparent::transparent(&client), client),
         }
+    }
+
+    /// Whether its clients do not know of it.
+    pub(crate) const fn is_transparent(&self) -> bool {
+        matches!(self, Self::Redirect | Self::Transparent)
     }
 
     /// The destination, where clients have no say in it.
     pub(crate) const fn fixed(&self) -> Option<&Authority> {
         match self {
             Self::Fixed(destination) => Some(destination),
-            Self::Socks5(_) | Self::HttpConnect(_) | Self::Sni(_) => None,
+            Self::Socks5(_) | Self::HttpConnect(_) | Self::Redirect | Self::Transparent | Self::Sni(_) => {
+                None
+            }
+        }
+    }
+}
+
+/// A client that says nothing of where it goes.
+fn captured(meant: Result<Authority, FrontError>, client: Client) -> Result<Wanted, FrontError> {
+    match meant {
+        Ok(destination) => {
+            let (near, early, reply) = (client.into_end(), Bytes::new(), Reply::Silent);
+            Ok(Wanted { near, destination, early, reply })
+        }
+        Err(error) => {
+            client.into_end().reset();
+            Err(error)
         }
     }
 }
