@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hbone_conn::{Config, ConnectionError, Driver, Handle, Request, Side, Timeout, Tls, TlsError, establish};
-use rustls::CipherSuite;
 use rustls::pki_types::ServerName;
+use rustls::{CipherSuite, ClientConfig};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -74,13 +74,39 @@ pub(crate) struct Secured {
     verdict: Verdict,
 }
 
-/// Walks the steps up to TLS.
+/// TLS that stands, and nothing said inside it.
+pub(crate) struct Shaken {
+    pub(crate) tls: Tls<TcpStream>,
+    pub(crate) peer: SpiffeId,
+    /// The last second in which both certificates are valid.
+    pub(crate) not_after: SystemTime,
+    pub(crate) address: SocketAddr,
+}
+
+/// Walks the steps up to TLS, as the client of HTTP/2.
 pub(crate) async fn secure(
     identity: &Identity,
     peer: &Peer,
     config: &ConnectConfig,
-    mut progress: impl FnMut(Step),
+    progress: impl FnMut(Step),
 ) -> Result<Secured, TunnelError> {
+    let client = identity.client_config(&peer.expected)?;
+    let Shaken { tls, peer, not_after, .. } = shake(identity, peer, config, client, None, progress).await?;
+    let (wire, verdict) = Watched::new(tls);
+    // The far node opens no streams towards us: `Incoming` goes at once.
+    let (handle, _, driver) = establish(Side::Client, wire, config.connection.clone());
+    Ok(Secured { handle, driver, peer, not_after, verdict })
+}
+
+/// Walks the steps up to TLS, whatever is spoken inside. `name` is asked for if `client` sends one (SNI).
+pub(crate) async fn shake(
+    identity: &Identity,
+    peer: &Peer,
+    config: &ConnectConfig,
+    client: Arc<ClientConfig>,
+    name: Option<ServerName<'static>>,
+    mut progress: impl FnMut(Step),
+) -> Result<Shaken, TunnelError> {
     let at = &peer.address;
     let limit = config.dial_timeout;
     // What this node dials for itself is a share of its own. TLS tells a cut from an end: no guard.
@@ -88,8 +114,8 @@ pub(crate) async fn secure(
     let (tcp, address) =
         dial(at, means, |_| Ok::<(), Infallible>(())).await.map_err(|error| dial_error(error, at, limit))?;
     progress(Step::Connected { address });
-    let client = identity.client_config(&peer.expected)?;
-    let shaking = Tls::connect(tcp, client, ServerName::IpAddress(address.ip().into()));
+    let shaking =
+        Tls::connect(tcp, client, name.unwrap_or_else(|| ServerName::IpAddress(address.ip().into())));
     let tls = timeout(config.handshake_timeout, shaking)
         .await
         .map_err(|_| TunnelError::HandshakeTimeout { peer: at.clone(), after: config.handshake_timeout })?
@@ -101,10 +127,7 @@ pub(crate) async fn secure(
     let theirs = leaf.and_then(|leaf| validity(leaf)).map(|(_, not_after)| not_after);
     let not_after = identity.not_after().min(theirs.unwrap_or_else(|| identity.not_after()));
     progress(Step::Secured { peer: who.clone(), cipher: tls.cipher_suite() });
-    let (wire, verdict) = Watched::new(tls);
-    // The far node opens no streams towards us: `Incoming` goes at once.
-    let (handle, _, driver) = establish(Side::Client, wire, config.connection.clone());
-    Ok(Secured { handle, driver, peer: who, not_after, verdict })
+    Ok(Shaken { tls, peer: who, not_after, address })
 }
 
 impl Secured {

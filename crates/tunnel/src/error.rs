@@ -14,6 +14,7 @@ use rustls::AlertDescription;
 use crate::authority::Authority;
 use crate::front::FrontError;
 use crate::reason::Reason;
+use crate::reverse::ReverseName;
 use crate::tls::IdentityError;
 use crate::verify::{PeerFault, alert_advice};
 
@@ -144,6 +145,21 @@ pub enum TunnelError {
         /// The destination.
         destination: Authority,
     },
+    /// No node holds the name at this gateway.
+    NotRegistered {
+        /// The name.
+        name: ReverseName,
+    },
+    /// The far node takes no reverse connections.
+    NoReception {
+        /// The far node.
+        peer: Authority,
+    },
+    /// The far node does not register us under the name.
+    NotAdmitted {
+        /// The far node.
+        peer: Authority,
+    },
     /// The local client went away first.
     ClientGone,
     /// As many tunnels as are allowed are open.
@@ -187,9 +203,10 @@ impl TunnelError {
     pub const fn class(&self) -> Class {
         match self {
             Self::Identity(_) => Class::Usage,
-            Self::PeerCertificate { .. } | Self::OwnCertificate { .. } | Self::Stranger { .. } => {
-                Class::Refused
-            }
+            Self::PeerCertificate { .. }
+            | Self::OwnCertificate { .. }
+            | Self::Stranger { .. }
+            | Self::NotAdmitted { .. } => Class::Refused,
             Self::Rejected { status: 401 | 403 | 407, .. } => Class::Refused,
             Self::Rejected { status: 429 | 502..=504 | 508, .. }
             | Self::Unresolvable { .. }
@@ -198,6 +215,8 @@ impl TunnelError {
             | Self::UnixSocket { .. }
             | Self::NotTls { .. }
             | Self::NotHttp2 { .. }
+            | Self::NotRegistered { .. }
+            | Self::NoReception { .. }
             | Self::HandshakeClosed { .. }
             | Self::HandshakeTimeout { .. }
             | Self::SetupTimeout { .. } => Class::Unreachable,
@@ -285,6 +304,19 @@ impl fmt::Display for TunnelError {
                     f,
                     "no route leads to {destination}; add one that names it, and the peer to go through"
                 )
+            }
+            Self::NotRegistered { name } => write!(
+                f,
+                "no node is registered as {name}; check that it runs, and that its identity may hold the name"
+            ),
+            Self::NoReception { peer } => {
+                write!(
+                    f,
+                    "{peer} takes no reverse tunnels; check its listener (`reverse = true`) and its version"
+                )
+            }
+            Self::NotAdmitted { peer } => {
+                write!(f, "{peer} does not let us hold the name; see its log for the reason")
             }
             Self::ClientGone => {
                 f.write_str("the local client went away before the tunnel stood; check its time limit")
@@ -380,6 +412,9 @@ mod tests {
         errors.push(TunnelError::Open { peer: peer.clone(), error: OpenError::Draining });
         errors.push(TunnelError::HandshakeClosed { peer: peer.clone() });
         errors.push(TunnelError::SetupTimeout { peer: peer.clone(), after });
+        errors.push(TunnelError::NoReception { peer: peer.clone() });
+        errors.push(TunnelError::NotAdmitted { peer: peer.clone() });
+        errors.push(TunnelError::NotRegistered { name: "node".parse().unwrap() });
         errors.push(TunnelError::Stream { peer: peer.clone(), error: StreamError::Goaway });
         for status in [400, 401, 403, 404, 429, 500, 502, 503, 504, 508] {
             let (peer, destination) = (peer.clone(), destination.clone());

@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hbone_conn::{ErrorCode, Incoming, Side, Tls, TlsError, establish};
+use hbone_conn::{ConnectionError, ErrorCode, Handle, Incoming, Side, Tls, TlsError, establish};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use crate::doorway::{Doorway, Place};
@@ -24,10 +24,11 @@ use crate::identity::{SpiffeId, leaf_identity};
 use crate::inbound_config::{InboundConfig, InboundLimits, Snapshot};
 use crate::listener::Listener;
 use crate::pool::{Pool, PoolConfig};
+use crate::reverse::gateway::Dialled;
 use crate::serve::Caller;
 use crate::share::{Held, Shares};
 use crate::sockets;
-use crate::tls::{IdentityError, validity};
+use crate::tls::{H2R, IdentityError, validity};
 use crate::verify::PeerFault;
 
 /// The inbound side of one listener. Clones are the same.
@@ -128,9 +129,28 @@ impl Inbound {
             Ok(admitted) => admitted,
             Err(reason) => return self.turn_away(&snapshot.config.name, from, &reason),
         };
-        tracing::debug!(target: TARGET, source = %source, client = %from, "a node has connected");
-        let (handle, incoming, driver) = establish(Side::Server, tls, snapshot.config.connection.clone());
-        let mut driver = tokio::spawn(driver);
+        if let (Some(H2R), Some(reception)) = (tls.alpn(), &snapshot.config.reverse) {
+            let dialled = Dialled { tls, source, from, not_after };
+            reception.hold(dialled, &snapshot.config, &drain).await;
+        } else {
+            tracing::debug!(target: TARGET, source = %source, client = %from, "a node has connected");
+            let (handle, incoming, driver) = establish(Side::Server, tls, snapshot.config.connection.clone());
+            let met = Met { source, from, not_after };
+            self.attend((handle, incoming, tokio::spawn(driver)), met, pool, &drain).await;
+        }
+        drop(slots);
+    }
+
+    /// Serves a connection to its end, and says why it ended unless it was cut.
+    pub(crate) async fn attend(
+        &self,
+        (handle, incoming, mut driver): (Handle, Incoming, JoinHandle<ConnectionError>),
+        met: Met,
+        pool: Pool,
+        drain: &Drain,
+    ) -> Option<ConnectionError> {
+        let Met { source, from, not_after } = met;
+        let own_end = self.snapshot.borrow().config.identity.not_after();
         let say_goodbye = async {
             handle.drain(drain.started().await);
             // A second, shorter deadline must reach the connection too.
@@ -139,7 +159,7 @@ impl Inbound {
             std::future::pending::<()>().await;
         };
         let expire = async {
-            expiry::passed(not_after.min(snapshot.config.identity.not_after())).await;
+            expiry::passed(not_after.min(own_end)).await;
             if !drain.is_draining() {
                 tracing::debug!(target: TARGET, source = %source, "a certificate has ended: no new tunnels");
                 handle.drain(expiry::GRACE);
@@ -147,7 +167,7 @@ impl Inbound {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = self.streams(incoming, (Arc::clone(&source), from), &pool, &drain) => {}
+            () = self.streams(incoming, (Arc::clone(&source), from), &pool, drain) => {}
             () = say_goodbye => {}
             () = expire => {}
         }
@@ -158,10 +178,12 @@ impl Inbound {
             sleep(FAREWELL).await;
         };
         tokio::select! {
-            _ = &mut driver => {}
-            () = overdue => driver.abort(),
+            ended = &mut driver => ended.ok(),
+            () = overdue => {
+                driver.abort();
+                None
+            }
         }
-        drop(slots);
     }
 
     /// A place among the connections, within the caller's share.
@@ -239,6 +261,14 @@ impl Inbound {
 /// A caller's share where none is set.
 fn half(limit: usize) -> usize {
     (limit / 2).max(1)
+}
+
+/// Who is at the other end of a connection that is served.
+pub(crate) struct Met {
+    pub(crate) source: Arc<SpiffeId>,
+    pub(crate) from: SocketAddr,
+    /// The last second in which its certificate is valid.
+    pub(crate) not_after: SystemTime,
 }
 
 /// A caller whose handshake is done.

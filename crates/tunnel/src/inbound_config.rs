@@ -12,7 +12,8 @@ use rustls::ServerConfig;
 use crate::outcome::RelayLimits;
 use crate::policy::Policy;
 use crate::resolver::{Resolve, SystemResolver};
-use crate::tls::{Identity, IdentityError};
+use crate::reverse::{Reception, Serves};
+use crate::tls::{Alpn, Identity, IdentityError};
 use crate::way::Routes;
 
 /// What an inbound listener does. A snapshot: swapped as a whole by [`Inbound::replace`](crate::Inbound::replace).
@@ -51,6 +52,10 @@ pub struct InboundConfig {
     /// TCP_USER_TIMEOUT. It also ends destinations that merely do not read for so long. `None` leaves it to the
     /// system.
     pub unacknowledged: Option<Duration>,
+    /// Which destination a CONNECT means.
+    pub serves: Serves,
+    /// Take reverse connections (ALPN `h2r`) too; `None` turns them away.
+    pub reverse: Option<Reception>,
     /// Connections of one identity; `None` is half of [`InboundLimits::connections`].
     pub connections_per_identity: Option<usize>,
     /// Tunnels of one identity; `None` is half of [`InboundLimits::tunnels`].
@@ -76,6 +81,8 @@ impl InboundConfig {
             connection: Config::default(),
             relay: RelayLimits::default(),
             unacknowledged: None,
+            serves: Serves::Asked,
+            reverse: None,
             connections_per_identity: None,
             tunnels_per_identity: None,
         }
@@ -110,7 +117,8 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn new(config: InboundConfig) -> Result<Arc<Self>, IdentityError> {
-        let tls = config.identity.server_config()?;
+        let alpn = if config.reverse.is_some() { Alpn::Both } else { Alpn::Tunnels };
+        let tls = config.identity.server_config_for(alpn)?;
         Ok(Arc::new(Self { config, tls }))
     }
 }

@@ -46,6 +46,7 @@ mod reason;
 mod reject;
 mod relay;
 mod resolver;
+mod reverse;
 mod route;
 mod serve;
 mod share;
@@ -84,9 +85,12 @@ pub use reason::Reason;
 pub use reject::Rejection;
 pub use relay::relay;
 pub use resolver::{Resolve, Resolving, SystemResolver};
+pub use reverse::{
+    Reception, Registry, ReverseConfig, ReverseDialer, ReverseName, ReverseNameError, ReverseNames, Serves,
+};
 pub use route::{Peer, Route, RouteError};
 pub use single::{Single, connect};
 pub use sockets::mark_connections;
 pub use tls::{Identity, IdentityError};
 pub use verify::PeerFault;
-pub use way::{Routes, Way};
+pub use way::{ReversePeer, Routes, Way};

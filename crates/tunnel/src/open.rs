@@ -16,8 +16,9 @@ use crate::identity::SpiffeId;
 use crate::join::End;
 use crate::pool::{Lease, Opened, Pool};
 use crate::reason::Reason;
+use crate::reverse::Answered;
 use crate::tls::Identity;
-use crate::way::Way;
+use crate::way::{ReversePeer, Way};
 
 /// What tunnels are opened with.
 #[derive(Clone, Debug)]
@@ -35,8 +36,8 @@ pub(crate) struct Passage {
     pub(crate) status: u16,
     /// Who answered, if it has said so.
     pub(crate) peer: Option<SpiffeId>,
-    /// The place on a connection, held as long as the tunnel.
-    pub(crate) lease: Lease,
+    /// The place on a connection of the pool, held as long as the tunnel.
+    pub(crate) lease: Option<Lease>,
 }
 
 /// Fields of the request, by name and value.
@@ -56,14 +57,12 @@ impl Opener {
         match way {
             Way::Node(peer) => self.through(&Hop::Node(peer.clone()), destination, told).await,
             Way::Plain(plain) => self.through(&Hop::Plain(plain.clone()), destination, told).await,
+            Way::Reverse(peer) => self.down(peer, destination, told).await,
         }
     }
 
     async fn through(&self, hop: &Hop, destination: &Authority, told: &Told) -> Result<Passage, TunnelError> {
-        let mut request = Request::connect(&destination.to_string());
-        for (name, value) in told {
-            request.push(name, value);
-        }
+        let request = request(destination, told);
         let opened = timeout(self.after, self.pool.connect(&self.identity, hop, &request)).await;
         let late = || TunnelError::SetupTimeout { peer: hop.address().clone(), after: self.after };
         let Opened { stream, response, lease } = opened.map_err(|_| late())??;
@@ -71,7 +70,7 @@ impl Opener {
             // Exactly 200: any other answer to a CONNECT is no tunnel of HBONE.
             200 => {
                 let who = lease.peer().cloned();
-                Ok(Passage { end: End::Stream(stream), status: 200, peer: who, lease })
+                Ok(Passage { end: End::Stream(stream), status: 200, peer: who, lease: Some(lease) })
             }
             status => {
                 let (peer, destination) = (hop.address().clone(), destination.clone());
@@ -79,4 +78,33 @@ impl Opener {
             }
         }
     }
+
+    /// Through a node that has dialled this one.
+    async fn down(
+        &self,
+        to: &ReversePeer,
+        destination: &Authority,
+        told: &Told,
+    ) -> Result<Passage, TunnelError> {
+        let request = request(destination, told);
+        let opening = self.pool.registry().open(&to.name, &to.expected, &request);
+        let late = || TunnelError::NotRegistered { name: to.name.clone() };
+        let Answered { stream, response, peer, from } =
+            timeout(self.after, opening).await.map_err(|_| late())??;
+        match response.status() {
+            200 => Ok(Passage { end: End::Stream(stream), status: 200, peer: Some(peer), lease: None }),
+            status => {
+                let (destination, reason) = (destination.clone(), Reason::of(&response));
+                Err(TunnelError::Rejected { peer: from, destination, status, reason })
+            }
+        }
+    }
+}
+
+fn request(destination: &Authority, told: &Told) -> Request {
+    let mut request = Request::connect(&destination.to_string());
+    for (name, value) in told {
+        request.push(name, value);
+    }
+    request
 }

@@ -113,6 +113,15 @@ impl Policy {
         }
     }
 
+    /// The deny rules of this policy, and one rule that allows; nothing else is allowed.
+    ///
+    /// # Errors
+    /// As [`Policy::new`].
+    pub(crate) fn narrowed(&self, allow: Rule) -> Result<Self, PolicyError> {
+        let denied = self.rules.iter().filter(|rule| rule.action == Action::Deny).cloned();
+        Self::new(&self.local, denied.chain([allow]).collect())
+    }
+
     /// The identity of the node that this policy protects.
     pub const fn local(&self) -> &SpiffeId {
         &self.local

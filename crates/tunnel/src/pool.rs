@@ -24,6 +24,7 @@ use crate::identity::SpiffeId;
 use crate::pool_plan::{Backoff, Limits, Load, Plan, plan};
 use crate::reach::{Reached, reach};
 use crate::resolver::SystemResolver;
+use crate::reverse::Registry;
 use crate::tls::Identity;
 
 /// How connections are shared.
@@ -42,6 +43,8 @@ pub struct PoolConfig {
     pub max_backoff: Duration,
     /// How far nodes are reached.
     pub connect: ConnectConfig,
+    /// The nodes that have dialled this one; of one node the same for all pools.
+    pub registry: Registry,
 }
 
 impl Default for PoolConfig {
@@ -54,6 +57,7 @@ impl Default for PoolConfig {
             backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(5),
             connect: ConnectConfig::default(),
+            registry: Registry::default(),
         }
     }
 }
@@ -155,7 +159,7 @@ impl Drop for Lease {
 }
 
 /// Why an attempt on one connection failed.
-enum Failed {
+pub(crate) enum Failed {
     /// The far node did nothing with it: any other connection may take it.
     Unprocessed(TunnelError),
     /// The connection was lost under it. No octet of the tunnel had been sent.
@@ -174,6 +178,11 @@ impl Pool {
     /// Connections that stand.
     pub fn connections(&self) -> usize {
         self.shared.slots.lock().values().map(|slot| slot.connections.len()).sum()
+    }
+
+    /// The nodes that have dialled this one.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.shared.config.registry
     }
 
     /// Lets all connections finish their tunnels, at most for `deadline`, and waits until they are gone. New
@@ -473,8 +482,18 @@ async fn unused(tunnels: &mut watch::Receiver<u32>, limit: Duration) {
 }
 
 async fn attempt(lease: Lease, request: Request, at: &Authority) -> Result<Opened, Failed> {
-    let handle = &lease.connection.handle;
-    let opened = if lease.queue {
+    let (stream, response) = attempt_on(&lease.connection.handle, lease.queue, request, at).await?;
+    Ok(Opened { stream, response, lease })
+}
+
+/// Sends a CONNECT on one connection and waits for its answer; `queue`: no place is free.
+pub(crate) async fn attempt_on(
+    handle: &Handle,
+    queue: bool,
+    request: Request,
+    at: &Authority,
+) -> Result<(Stream, Response), Failed> {
+    let opened = if queue {
         handle.open(request).await
     } else {
         match handle.try_open(request.clone()) {
@@ -489,7 +508,7 @@ async fn attempt(lease: Lease, request: Request, at: &Authority) -> Result<Opene
         if elsewhere { Failed::Unprocessed(error) } else { Failed::Final(error) }
     })?;
     match stream.response().await {
-        Ok(response) => Ok(Opened { stream, response, lease }),
+        Ok(response) => Ok((stream, response)),
         Err(error) => {
             let unprocessed = error.is_retryable();
             let lost = matches!(error, StreamError::Connection(_));

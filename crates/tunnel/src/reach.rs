@@ -25,7 +25,7 @@ use crate::dial::{Means, dial};
 use crate::error::TunnelError;
 use crate::hop::{Hop, PlainNode, UnixPlace, WebNode};
 use crate::identity::SpiffeId;
-use crate::tls::{ALPN, Identity, provider, validity};
+use crate::tls::{H2, Identity, provider, validity};
 use crate::watched::{Verdict, Watched};
 
 /// The driver of a connection, whatever is below it.
@@ -130,7 +130,7 @@ fn client_config(web: &WebNode) -> Result<Arc<ClientConfig>, TunnelError> {
         .map_err(unusable)?
         .with_root_certificates(web.roots.store())
         .with_no_client_auth();
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![H2.to_vec()];
     config.resumption = Resumption::disabled();
     // The records are the connection's own.
     config.enable_secret_extraction = true;

@@ -23,6 +23,8 @@ pub enum Rejection {
     Authority(AuthorityError),
     /// The policy says no.
     Denied(Denial),
+    /// Nothing is given away under that port.
+    NotServed,
     /// The name does not resolve.
     Unresolvable {
         /// The destination.
@@ -56,7 +58,9 @@ impl Rejection {
     pub const fn status(&self, istio: bool) -> u16 {
         match self {
             Self::NotConnect | Self::Authority(_) | Self::Hops(HopFault::Malformed) => 400,
-            Self::Denied(_) | Self::Onward(TunnelError::Rejected { status: 401 | 403, .. }) => {
+            Self::Denied(_)
+            | Self::NotServed
+            | Self::Onward(TunnelError::Rejected { status: 401 | 403, .. }) => {
                 if istio {
                     401
                 } else {
@@ -84,7 +88,11 @@ impl Rejection {
             Self::DialTimeout { .. } => Some(Reason::Timeout),
             Self::Onward(TunnelError::Rejected { reason, .. }) => *reason,
             Self::Hops(_) | Self::Onward(_) => None,
-            Self::NotConnect | Self::Authority(_) | Self::Denied(_) | Self::OutOfSockets => None,
+            Self::NotConnect
+            | Self::NotServed
+            | Self::Authority(_)
+            | Self::Denied(_)
+            | Self::OutOfSockets => None,
         }
     }
 }
@@ -95,6 +103,7 @@ impl fmt::Display for Rejection {
             Self::NotConnect => f.write_str("the request is no CONNECT; the caller is no HBONE node"),
             Self::Authority(error) => write!(f, "the destination is malformed: {error}"),
             Self::Denied(denial) => write!(f, "{denial}"),
+            Self::NotServed => f.write_str("no service is given away under that port; add one for it"),
             Self::Unresolvable { destination } => {
                 write!(f, "{} does not resolve; check the name service of this node", destination.host())
             }

@@ -171,6 +171,7 @@ async fn reach(
     }
     let authority = request.authority().unwrap_or_default();
     let authority = Authority::from_octets(authority).map_err(Rejection::Authority)?;
+    let authority = config.serves.destination(authority).ok_or(Rejection::NotServed)?;
     // A name that nobody may reach is not even resolved.
     let way = config.routes.find(&authority);
     judge(source, config, &authority, None, way.is_some()).map_err(Rejection::Denied)?;
@@ -194,7 +195,7 @@ async fn onward(
     let Passage { end, peer, lease, .. } =
         opener.open(way, &authority, &told).await.map_err(Rejection::Onward)?;
     let address = authority.address().map(|address| address.ip());
-    Ok(Found { end, authority, address, peer, lease: Some(Box::new(lease)) })
+    Ok(Found { end, authority, address, peer, lease: lease.map(Box::new) })
 }
 
 /// Dials.

@@ -1,7 +1,7 @@
 //! A node's own certificate, key and roots, and the TLS configurations made of them.
 //!
-//! Built by the configuration, used by the pool and the inbound side. TLS 1.3 only, ALPN `h2`, no SNI, both
-//! sides authenticated. No 0-RTT and no resumption: a resumed session would skip the checks of expiry and
+//! Built by the configuration, used by the pool and the inbound side. TLS 1.3 only, ALPN `h2`
+//! (`h2r` for reverse connections, which alone may send SNI), both sides authenticated. No 0-RTT and no resumption: a resumed session would skip the checks of expiry and
 //! roots, and connections here live long. An [`Identity`] never changes: a renewed one is another value.
 
 use std::fmt;
@@ -103,6 +103,16 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::Key`] when the key cannot sign.
     pub fn client_config(&self, expected: &[SpiffeId]) -> Result<Arc<ClientConfig>, IdentityError> {
+        self.client_config_for(expected, Alpn::Tunnels, false)
+    }
+
+    /// The same for another protocol, with or without SNI.
+    pub(crate) fn client_config_for(
+        &self,
+        expected: &[SpiffeId],
+        alpn: Alpn,
+        sni: bool,
+    ) -> Result<Arc<ClientConfig>, IdentityError> {
         let provider = provider();
         let roots = Arc::clone(&self.roots);
         let verifier =
@@ -114,8 +124,8 @@ impl Identity {
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_auth_cert(self.chain.clone(), self.key.clone_key())
             .map_err(|_| IdentityError::Key)?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        config.enable_sni = false;
+        config.alpn_protocols = alpn.offers();
+        config.enable_sni = sni;
         config.resumption = Resumption::disabled();
         // The records are the connection's own.
         config.enable_secret_extraction = true;
@@ -127,6 +137,11 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::Key`] when the key cannot sign, [`IdentityError::Root`] when the roots are unusable.
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, IdentityError> {
+        self.server_config_for(Alpn::Tunnels)
+    }
+
+    /// The same for other protocols.
+    pub(crate) fn server_config_for(&self, alpn: Alpn) -> Result<Arc<ServerConfig>, IdentityError> {
         let provider = provider();
         let roots = Arc::clone(&self.roots);
         let verifier = CallerIsKnown::new(self.id.trust_domain(), roots, Arc::clone(&provider))
@@ -137,7 +152,7 @@ impl Identity {
             .with_client_cert_verifier(Arc::new(verifier))
             .with_single_cert(self.chain.clone(), self.key.clone_key())
             .map_err(|_| IdentityError::Key)?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = alpn.offers();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
@@ -213,7 +228,31 @@ pub(crate) fn validity(leaf: &[u8]) -> Option<(SystemTime, SystemTime)> {
     Some((at(validity.not_before.timestamp())?, at(validity.not_after.timestamp())?))
 }
 
-pub(crate) const ALPN: &[u8] = b"h2";
+/// What is spoken inside TLS (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    /// HTTP/2: who dials opens the streams.
+    Tunnels,
+    /// HTTP/2 the other way round: who dials is the server.
+    Reverse,
+    /// Either, as the caller wants it.
+    Both,
+}
+
+impl Alpn {
+    fn offers(self) -> Vec<Vec<u8>> {
+        let offers: &[&[u8]] = match self {
+            Self::Tunnels => &[H2],
+            Self::Reverse => &[H2R],
+            Self::Both => &[H2, H2R],
+        };
+        offers.iter().map(|it| it.to_vec()).collect()
+    }
+}
+
+pub(crate) const H2: &[u8] = b"h2";
+/// The protocol of reverse connections.
+pub(crate) const H2R: &[u8] = b"h2r";
 
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 

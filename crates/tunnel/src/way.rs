@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use crate::authority::Authority;
 use crate::hop::{Hop, PlainNode};
+use crate::identity::SpiffeId;
 use crate::matcher::Target;
+use crate::reverse::ReverseName;
 use crate::route::Peer;
 
 /// How a destination is reached.
@@ -18,6 +20,17 @@ pub enum Way {
     Node(Peer),
     /// A CONNECT at a node without TLS.
     Plain(PlainNode),
+    /// A CONNECT at a node that has dialled this one.
+    Reverse(ReversePeer),
+}
+
+/// A node that has dialled this one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReversePeer {
+    /// What it is called here.
+    pub name: ReverseName,
+    /// The identities of which it must have one; an empty list trusts nobody.
+    pub expected: Vec<SpiffeId>,
 }
 
 impl Way {
@@ -25,7 +38,7 @@ impl Way {
     pub(crate) const fn address(&self) -> Option<&Authority> {
         match self {
             Self::Node(peer) => Some(&peer.address),
-            Self::Plain(_) => None,
+            Self::Plain(_) | Self::Reverse(_) => None,
         }
     }
 }
@@ -35,6 +48,10 @@ impl fmt::Display for Way {
         match self {
             Self::Node(peer) => Hop::Node(peer.clone()).fmt(f),
             Self::Plain(plain) => plain.fmt(f),
+            Self::Reverse(ReversePeer { name, expected }) => {
+                let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+                write!(f, "reverse {name} as {}", expected.join(" or "))
+            }
         }
     }
 }

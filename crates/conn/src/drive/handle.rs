@@ -100,6 +100,7 @@ impl Handle {
         self.shared.with(|state, effects| {
             state.conn.drain(clock::now(), Some(deadline));
             state.call_next_opener(effects);
+            effects.changed();
         });
     }
 
@@ -108,6 +109,7 @@ impl Handle {
         self.shared.with(|state, effects| {
             state.conn.close(code);
             state.call_next_opener(effects);
+            effects.changed();
         });
     }
 
@@ -119,6 +121,12 @@ impl Handle {
     /// Whether new streams may be opened: false once either end drains, or the connection has ended.
     pub fn is_open(&self) -> bool {
         self.shared.look(|state| !state.conn.is_draining())
+    }
+
+    /// Waits until no new streams may be opened: either end was told to drain, or the connection has ended. One that
+    /// drains because of its age is noticed when it has ended.
+    pub async fn draining(&self) {
+        self.wait(|state| state.conn.is_draining().then_some(())).await;
     }
 
     /// Streams that could be opened now without waiting.

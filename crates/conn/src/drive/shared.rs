@@ -141,7 +141,7 @@ struct Rare {
     pongs: Vec<(oneshot::Sender<Duration>, Duration)>,
     /// No PONG comes for them any more: dropping them wakes who waits.
     unanswered: Vec<(u64, oneshot::Sender<Duration>)>,
-    /// `established` or `closed` has changed.
+    /// `established`, `closed`, or whether the connection drains has changed.
     changed: bool,
 }
 
@@ -166,6 +166,11 @@ impl Effects {
             // Woken in vain, which is harmless, and dropped by that.
             (waker, Some(_)) => self.wake(waker),
         }
+    }
+
+    /// Wakes who waits for the connection as such.
+    pub(super) fn changed(&mut self) {
+        self.rare().changed = true;
     }
 
     fn rare(&mut self) -> &mut Rare {
@@ -361,13 +366,14 @@ impl State {
             }
             Event::Established => {
                 self.established = true;
-                effects.rare().changed = true;
+                effects.changed();
                 self.call_next_opener(effects);
             }
             Event::Goaway { code, debug } => {
                 let words = debug.escape_ascii();
                 tracing::debug!(%code, %words, "the peer is going away");
                 self.call_next_opener(effects);
+                effects.changed();
             }
             Event::Closed(error) => self.close(error, effects),
         }
@@ -381,7 +387,7 @@ impl State {
     /// The connection has ended: nobody waits any longer.
     fn close(&mut self, error: ConnectionError, effects: &mut Effects) {
         self.closed = Some(error);
-        effects.rare().changed = true;
+        effects.changed();
         for slot in self.slots.iter_mut() {
             effects.wake(slot.reader.take());
             effects.wake(slot.writer.take());

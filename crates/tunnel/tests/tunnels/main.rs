@@ -12,6 +12,7 @@ mod process;
 mod progress;
 mod proxies;
 mod relay;
+mod reverse;
 mod siege;
 mod trust;
 mod upstream;
