@@ -47,8 +47,8 @@ impl Budget {
 /// Octets of DATA for which a peer may announce credit, for the stream and for the connection, however large the
 /// frame was that brought them: well under the 4 KiB of the readers that announce most often.
 const PIECE: usize = 1024;
-/// What a peer may have earned at the most: a window of 16 MiB in such pieces.
-const MOST_EARNED: u32 = 32 * 1024;
+/// What a peer may have earned at the most: a window of 32 MiB in such pieces.
+const MOST_EARNED: u32 = 64 * 1024;
 
 /// The budgets of one connection.
 #[derive(Debug)]

@@ -255,12 +255,12 @@ mod tests {
         let mut path = path();
         path.round_trip(100 * MS);
         let mut rounds = 0;
-        while path.window() < 16 << 20 {
+        while path.window() < 32 << 20 {
             let full = path.window() as usize;
             assert!(sample(&mut path, full, 100 * MS, now));
             rounds += 1;
         }
-        assert_eq!((rounds, path.window()), (3, 16 << 20));
+        assert_eq!((rounds, path.window()), (3, 32 << 20));
     }
 
     #[test]
