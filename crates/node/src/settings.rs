@@ -19,6 +19,7 @@ pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -
     settings.istio_status = inbound.istio_status;
     settings.routes = inbound.routes.clone();
     settings.onward_timeout = limits.setup_timeout;
+    settings.services = inbound.services.clone();
     settings.handshake_timeout = limits.handshake_timeout;
     settings.dial_timeout = limits.dial_timeout;
     settings.connection = connection(limits);

@@ -13,6 +13,7 @@ use rustls::AlertDescription;
 
 use crate::authority::Authority;
 use crate::front::FrontError;
+use crate::post::{InnerFault, TokenFault};
 use crate::reason::Reason;
 use crate::reverse::ReverseName;
 use crate::tls::IdentityError;
@@ -133,6 +134,20 @@ pub enum TunnelError {
         /// The limit.
         after: Duration,
     },
+    /// There is no token to show.
+    Token {
+        /// The proxy that it is for.
+        peer: Authority,
+        /// Why.
+        fault: TokenFault,
+    },
+    /// The proxy let us through, and TLS with the far end inside the stream failed.
+    Inner {
+        /// The proxy.
+        peer: Authority,
+        /// Why.
+        fault: InnerFault,
+    },
     /// A client of a listener said nothing that can be meant.
     Front(FrontError),
     /// The listener is not for clients of that address.
@@ -207,6 +222,8 @@ impl TunnelError {
             | Self::OwnCertificate { .. }
             | Self::Stranger { .. }
             | Self::NotAdmitted { .. } => Class::Refused,
+            Self::Token { .. } => Class::Usage,
+            Self::Inner { fault, .. } if fault.is_refusal() => Class::Refused,
             Self::Rejected { status: 401 | 403 | 407, .. } => Class::Refused,
             Self::Rejected { status: 429 | 502..=504 | 508, .. }
             | Self::Unresolvable { .. }
@@ -226,6 +243,7 @@ impl TunnelError {
             | Self::Open { .. }
             | Self::Stream { .. }
             | Self::Rejected { .. }
+            | Self::Inner { .. }
             | Self::Front(_)
             | Self::ClientGone
             | Self::TooManyTunnels { .. }
@@ -295,6 +313,8 @@ impl fmt::Display for TunnelError {
             Self::SetupTimeout { peer, after } => {
                 write!(f, "the tunnel through {peer} did not stand within {after:?}; check both nodes' load")
             }
+            Self::Token { peer, fault } => write!(f, "no token for {peer}: {fault}"),
+            Self::Inner { peer, fault } => write!(f, "through {peer}: {fault}"),
             Self::Front(error) => error.fmt(f),
             Self::Stranger { address } => {
                 write!(f, "`allow_from` has no network with {address}; add one if its clients may call here")
@@ -416,6 +436,11 @@ mod tests {
         errors.push(TunnelError::NotAdmitted { peer: peer.clone() });
         errors.push(TunnelError::NotRegistered { name: "node".parse().unwrap() });
         errors.push(TunnelError::Stream { peer: peer.clone(), error: StreamError::Goaway });
+        errors.push(TunnelError::Token { peer: peer.clone(), fault: TokenFault::Empty });
+        let inner = [InnerFault::Ended, InnerFault::Stream(StreamError::Goaway), InnerFault::Identity];
+        for fault in inner.into_iter().chain([InnerFault::Alert(AlertDescription::NoApplicationProtocol)]) {
+            errors.push(TunnelError::Inner { peer: peer.clone(), fault });
+        }
         for status in [400, 401, 403, 404, 429, 500, 502, 503, 504, 508] {
             let (peer, destination) = (peer.clone(), destination.clone());
             errors.push(TunnelError::Rejected { peer, destination, status, reason: None });

@@ -234,7 +234,7 @@ impl Inbound {
                     };
                     let caller = Box::new(Caller {
                         snapshots: self.snapshot.subscribe(),
-                        source: Arc::clone(&source),
+                        source: Some(Arc::clone(&source)),
                         from,
                         drain: drain.clone(),
                         pool: pool.clone(),

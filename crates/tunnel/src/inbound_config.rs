@@ -3,12 +3,14 @@
 //! Filled in by the node; read by inbound.rs for each connection and by serve.rs for each stream. Never
 //! touches a socket, and decides nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_conn::Config;
 use rustls::ServerConfig;
 
+use crate::authority::Authority;
 use crate::outcome::RelayLimits;
 use crate::policy::Policy;
 use crate::resolver::{Resolve, SystemResolver};
@@ -29,6 +31,8 @@ pub struct InboundConfig {
     pub own_ports: Vec<u16>,
     /// What is told of this workload in answers (`baggage`); for telemetry only.
     pub baggage: Option<String>,
+    /// Destinations of a POST with `x-service`, by its value.
+    pub services: BTreeMap<String, Authority>,
     /// Say 401 where the policy refuses, as Istio's nodes expect; else 403.
     pub istio_status: bool,
     /// For the TLS handshake, from the accepted connection on.
@@ -71,6 +75,7 @@ impl InboundConfig {
             policy,
             own_ports: Vec::new(),
             baggage: None,
+            services: BTreeMap::new(),
             istio_status: false,
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),

@@ -14,7 +14,10 @@ use crate::error::TunnelError;
 use crate::hop::Hop;
 use crate::identity::SpiffeId;
 use crate::join::End;
+use crate::onward::HOPS;
 use crate::pool::{Lease, Opened, Pool};
+use crate::post::Post;
+use crate::post::asking::{self, Asked};
 use crate::reason::Reason;
 use crate::reverse::Answered;
 use crate::tls::Identity;
@@ -56,9 +59,23 @@ impl Opener {
     ) -> Result<Passage, TunnelError> {
         match way {
             Way::Node(peer) => self.through(&Hop::Node(peer.clone()), destination, told).await,
+            Way::Post(post) => self.inside(post, destination, told).await,
             Way::Plain(plain) => self.through(&Hop::Plain(plain.clone()), destination, told).await,
             Way::Reverse(peer) => self.down(peer, destination, told).await,
         }
+    }
+
+    async fn inside(
+        &self,
+        post: &Post,
+        destination: &Authority,
+        told: &Told,
+    ) -> Result<Passage, TunnelError> {
+        let hops = told.iter().find(|(name, _)| *name == HOPS).map(|(_, hops)| hops.as_str());
+        let asking = asking::ask(&self.pool, &self.identity, post, destination, hops);
+        let late = || TunnelError::SetupTimeout { peer: post.address().clone(), after: self.after };
+        let Asked { end, peer, lease } = timeout(self.after, asking).await.map_err(|_| late())??;
+        Ok(Passage { end, status: 200, peer: Some(peer), lease: Some(lease) })
     }
 
     async fn through(&self, hop: &Hop, destination: &Authority, told: &Told) -> Result<Passage, TunnelError> {

@@ -54,6 +54,8 @@ pub enum Break {
     Tcp(io::ErrorKind),
     /// The stream failed.
     Stream(StreamError),
+    /// TLS inside the stream failed, or was cut.
+    Inner(io::ErrorKind),
     /// No octet moved for that long.
     Idle(Duration),
     /// The policy does not allow it any longer.
@@ -67,6 +69,7 @@ impl std::fmt::Display for Break {
         match self {
             Self::Tcp(kind) => write!(f, "the TCP connection failed: {kind}"),
             Self::Stream(error) => write!(f, "the far leg failed: {error}"),
+            Self::Inner(kind) => write!(f, "TLS inside the stream failed: {kind}"),
             Self::Idle(limit) => write!(f, "no octet moved for {limit:?}"),
             Self::Revoked => f.write_str("the policy does not allow it any longer"),
             Self::Drained => f.write_str("the node shut down before it had finished"),

@@ -12,13 +12,22 @@ use crate::authority::{Authority, AuthorityError};
 use crate::error::TunnelError;
 use crate::onward::HopFault;
 use crate::policy::Denial;
+use crate::post::InnerFault;
 use crate::reason::Reason;
 
 /// Why a CONNECT is turned down.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rejection {
-    /// The request is no CONNECT of RFC 9113 8.5.
-    NotConnect,
+    /// The request is neither a CONNECT of RFC 9113 8.5 nor a POST that names a destination, and nobody here serves
+    /// others.
+    NotTunnel,
+    /// A field that decides stands twice.
+    Repeated {
+        /// Its name.
+        field: &'static str,
+    },
+    /// TLS inside the stream failed, behind the 200.
+    Inner(InnerFault),
     /// `:authority` is no destination.
     Authority(AuthorityError),
     /// The policy says no.
@@ -53,11 +62,13 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// The status of the response: 400, 403 (401 towards Istio, which expects that number), 503, or 508 in a circle of
+    /// The status of the response: 400, 403 (401 towards Istio, which expects that number), 405 (400), 503, or 508 in a circle of
     /// gateways. A refusal of the next node is one of this node; whatever else kept it from a tunnel is a 503.
     pub const fn status(&self, istio: bool) -> u16 {
         match self {
-            Self::NotConnect | Self::Authority(_) | Self::Hops(HopFault::Malformed) => 400,
+            Self::NotTunnel if !istio => 405,
+            Self::NotTunnel | Self::Authority(_) | Self::Repeated { .. } | Self::Inner(_) => 400,
+            Self::Hops(HopFault::Malformed) => 400,
             Self::Denied(_)
             | Self::NotServed
             | Self::Onward(TunnelError::Rejected { status: 401 | 403, .. }) => {
@@ -88,11 +99,22 @@ impl Rejection {
             Self::DialTimeout { .. } => Some(Reason::Timeout),
             Self::Onward(TunnelError::Rejected { reason, .. }) => *reason,
             Self::Hops(_) | Self::Onward(_) => None,
-            Self::NotConnect
+            Self::NotTunnel
             | Self::NotServed
+            | Self::Repeated { .. }
+            | Self::Inner(_)
             | Self::Authority(_)
             | Self::Denied(_)
             | Self::OutOfSockets => None,
+        }
+    }
+
+    /// What a caller that does not come for a tunnel may read. Tells nothing but what this port is.
+    pub(crate) const fn advice(&self) -> &'static str {
+        if matches!(self, Self::NotTunnel) {
+            "This port takes HBONE tunnels: HTTP/2 CONNECT, or POST with x-tun.\n"
+        } else {
+            "This request cannot be served.\n"
         }
     }
 }
@@ -100,7 +122,9 @@ impl Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotConnect => f.write_str("the request is no CONNECT; the caller is no HBONE node"),
+            Self::NotTunnel => f.write_str("the request asks for no tunnel; the caller is no HBONE node"),
+            Self::Repeated { field } => write!(f, "the field {field} stands there twice"),
+            Self::Inner(fault) => write!(f, "{fault}"),
             Self::Authority(error) => write!(f, "the destination is malformed: {error}"),
             Self::Denied(denial) => write!(f, "{denial}"),
             Self::NotServed => f.write_str("no service is given away under that port; add one for it"),
@@ -130,7 +154,8 @@ mod tests {
     fn statuses_follow_the_wire_and_istio_has_its_own_number() {
         let denied = Rejection::Denied(Denial::NoIdentity);
         assert_eq!((denied.status(false), denied.status(true)), (403, 401));
-        assert_eq!(Rejection::NotConnect.status(false), 400);
+        assert_eq!(Rejection::NotTunnel.status(false), 405);
+        assert_eq!(Rejection::NotTunnel.status(true), 400);
         assert_eq!(Rejection::Authority(AuthorityError::NoPort).status(true), 400);
         let address = "10.0.0.1:80".parse().unwrap();
         let refused = Rejection::Unreachable { address, cause: io::ErrorKind::ConnectionRefused };

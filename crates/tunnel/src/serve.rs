@@ -9,13 +9,14 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hbone_conn::{Request, Response, Stream, StreamError};
+use hbone_conn::{Request, Stream};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::authority::Authority;
 use crate::dial::{DialError, Means, dial};
 use crate::drain::{Drain, Live};
+use crate::enter::{Entered, enter};
 use crate::front::Origin;
 use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
@@ -26,7 +27,7 @@ use crate::open::{Opener, Passage};
 use crate::outcome::{Break, RelayLimits};
 use crate::policy::{Access, Decision, Denial};
 use crate::pool::{Lease, Pool};
-use crate::reason::Reason;
+use crate::post::asking::X_TUN;
 use crate::reject::Rejection;
 use crate::sockets;
 use crate::way::Way;
@@ -34,7 +35,8 @@ use crate::way::Way;
 /// A stream, who opened it, and what it is served with.
 pub(crate) struct Caller<P> {
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
-    pub(crate) source: Arc<SpiffeId>,
+    /// None where the connection has no TLS.
+    pub(crate) source: Option<Arc<SpiffeId>>,
     pub(crate) from: SocketAddr,
     pub(crate) drain: Drain,
     /// To the nodes through which routes lead.
@@ -47,8 +49,8 @@ pub(crate) struct Caller<P> {
 
 /// A tunnel that stands.
 struct Standing<P> {
+    near: End,
     far: End,
-    stream: Stream,
     limits: RelayLimits,
     watch: Watch,
     record: Record,
@@ -61,7 +63,7 @@ struct Standing<P> {
 /// What may end a tunnel that stands.
 struct Watch {
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    source: Arc<SpiffeId>,
+    source: Option<Arc<SpiffeId>>,
     drain: Drain,
     authority: Authority,
     /// That was dialled; of a destination that is reached through another node nobody here knows it.
@@ -82,7 +84,7 @@ enum Failed {
     /// It is answered with a status.
     Rejected(Rejection),
     /// It went away first.
-    Gone(StreamError),
+    Gone(Break),
     /// The time for finishing is over.
     Drained,
 }
@@ -93,8 +95,7 @@ impl<P> Caller<P> {
         // Boxed too: a tunnel is smaller without the ways to it.
         let Some(mut standing) = Box::pin(self.begin()).await else { return };
         let stop = pin!(standing.watch.stop());
-        let near = End::Stream(standing.stream);
-        let relayed = join(near, standing.far, Bytes::new(), standing.limits, stop).await;
+        let relayed = join(standing.near, standing.far, Bytes::new(), standing.limits, stop).await;
         if relayed.broken.is_none() {
             standing.live.finished();
         }
@@ -103,50 +104,46 @@ impl<P> Caller<P> {
 
     /// Judges, dials and answers; a failure is recorded.
     async fn begin(self: Box<Self>) -> Option<Box<Standing<P>>> {
-        let Self { mut snapshots, source, from, drain, pool, request, mut stream, place } = *self;
+        let Self { mut snapshots, source, from, drain, pool, request, stream, place } = *self;
         let mut live = drain.enter();
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let config = &snapshot.config;
-        let asked = request.authority().unwrap_or_default();
+        let asked = request.field(X_TUN).or(request.authority()).unwrap_or_default();
         let mut record = Record::start(Side::Inbound, &config.name, Origin::Address(from), asked);
-        record.source(&source);
+        let entered = tokio::select! {
+            entered = enter(&request, stream, source, &snapshot) => entered.map_err(Failed::Rejected),
+            () = drain.expired() => Err(Failed::Drained),
+        };
+        let Entered { mut near, source, authority } = match entered {
+            Ok(entered) => entered,
+            Err(failed) => return failed.record(record, config),
+        };
+        if let Some(source) = &source {
+            record.source(source);
+        }
         let found = tokio::select! {
-            found = reach(&source, &request, config, pool) => found.map_err(Failed::Rejected),
-            error = stream.reset_by_peer() => Err(Failed::Gone(error)),
+            found = reach(source.as_deref(), authority, &request, config, pool) => {
+                found.map_err(Failed::Rejected)
+            }
+            broken = near.failure() => Err(Failed::Gone(broken)),
             () = drain.expired() => Err(Failed::Drained),
         };
         let Found { end: far, authority, address, peer, lease } = match found {
             Ok(found) => found,
-            Err(Failed::Rejected(rejection)) => {
-                let status = rejection.status(config.istio_status);
-                record.status(status);
-                let mut response = Response::new(status);
-                if let Some(reason) = rejection.reason() {
-                    response.push(Reason::FIELD, &reason.value());
+            Err(failed) => {
+                if let Failed::Rejected(rejection) = &failed {
+                    near.refused(rejection, config.istio_status);
                 }
-                // A caller that is gone by now needs no answer.
-                let _ = stream.respond_and_finish(response);
-                record.failed(&rejection);
-                return None;
-            }
-            Err(Failed::Gone(error)) => {
-                record.failed(&error);
-                return None;
-            }
-            Err(Failed::Drained) => {
-                record.failed(&Break::Drained);
-                return None;
+                return failed.record(record, config);
             }
         };
-        let mut response = Response::new(200);
-        if let Some(baggage) = &config.baggage {
-            response.push("baggage", baggage);
-        }
-        if let Err(error) = stream.respond(response) {
-            far.reset();
-            record.failed(&error);
-            return None;
-        }
+        let near = match near.granted(config.baggage.as_deref()) {
+            Ok(near) => near,
+            Err(error) => {
+                far.reset();
+                return Failed::Gone(Break::Stream(error)).record(record, config);
+            }
+        };
         live.stands();
         record.status(200);
         if let Some(peer) = &peer {
@@ -155,28 +152,39 @@ impl<P> Caller<P> {
         let limits = config.relay;
         let watch = Watch { snapshots, source, drain, authority, address };
         let (_lease, _place) = (lease, place);
-        Some(Box::new(Standing { far, stream, limits, watch, record, live, _lease, _place }))
+        Some(Box::new(Standing { near, far, limits, watch, record, live, _lease, _place }))
+    }
+}
+
+impl Failed {
+    /// It has been seen to; what is left is to write it down.
+    fn record<T>(self, mut record: Record, config: &InboundConfig) -> Option<T> {
+        match self {
+            Self::Rejected(rejection) => {
+                record.status(rejection.status(config.istio_status));
+                record.failed(&rejection);
+            }
+            Self::Gone(broken) => record.failed(&broken),
+            Self::Drained => record.failed(&Break::Drained),
+        }
+        None
     }
 }
 
 /// Finds the way to what is asked for, if the caller may have it: through another node, or from here.
 async fn reach(
-    source: &SpiffeId,
+    source: Option<&SpiffeId>,
+    authority: Authority,
     request: &Request,
     config: &InboundConfig,
     pool: Pool,
 ) -> Result<Found, Rejection> {
-    if !request.is_connect() {
-        return Err(Rejection::NotConnect);
-    }
-    let authority = request.authority().unwrap_or_default();
-    let authority = Authority::from_octets(authority).map_err(Rejection::Authority)?;
     let authority = config.serves.destination(authority).ok_or(Rejection::NotServed)?;
     // A name that nobody may reach is not even resolved.
     let way = config.routes.find(&authority);
     judge(source, config, &authority, None, way.is_some()).map_err(Rejection::Denied)?;
     match way {
-        Some(way) => onward(way, authority.clone(), request, config, pool).await,
+        Some(way) => onward(way, authority, request, config, pool).await,
         None => here(source, authority, config).await,
     }
 }
@@ -199,9 +207,14 @@ async fn onward(
 }
 
 /// Dials.
-async fn here(source: &SpiffeId, authority: Authority, config: &InboundConfig) -> Result<Found, Rejection> {
+async fn here(
+    source: Option<&SpiffeId>,
+    authority: Authority,
+    config: &InboundConfig,
+) -> Result<Found, Rejection> {
     let permit = |ip: IpAddr| judge(source, config, &authority, Some(ip), false);
-    let (resolver, asker, limit) = (&*config.resolver, source.as_str(), config.dial_timeout);
+    let asker = source.map(SpiffeId::as_str).unwrap_or_default();
+    let (resolver, limit) = (&*config.resolver, config.dial_timeout);
     let dialled = dial(&authority, Means { resolver, asker, limit, guarded: true }, permit).await;
     let (tcp, address) = dialled.map_err(|error| match error {
         DialError::Unresolvable => Rejection::Unresolvable { destination: authority.clone() },
@@ -227,7 +240,8 @@ impl Watch {
         let revoked = async {
             while snapshots.changed().await.is_ok() {
                 let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                if judge(source, &snapshot.config, authority, *address, address.is_none()).is_err() {
+                if judge(source.as_deref(), &snapshot.config, authority, *address, address.is_none()).is_err()
+                {
                     return;
                 }
             }
@@ -243,7 +257,7 @@ impl Watch {
 
 /// What the policy of a snapshot says.
 fn judge(
-    source: &SpiffeId,
+    source: Option<&SpiffeId>,
     config: &InboundConfig,
     authority: &Authority,
     address: Option<IpAddr>,
@@ -252,7 +266,7 @@ fn judge(
     let known = address.or_else(|| authority.address().map(|address| address.ip()));
     let own_listener =
         config.own_ports.contains(&authority.port()) && known.is_some_and(sockets::is_this_host);
-    let access = Access { source: Some(source), authority, address, own_listener, onward };
+    let access = Access { source, authority, address, own_listener, onward };
     match config.policy.decide(&access) {
         Decision::Allow { .. } => Ok(()),
         Decision::Deny(denial) => Err(denial),

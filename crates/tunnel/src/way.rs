@@ -10,6 +10,7 @@ use crate::authority::Authority;
 use crate::hop::{Hop, PlainNode};
 use crate::identity::SpiffeId;
 use crate::matcher::Target;
+use crate::post::Post;
 use crate::reverse::ReverseName;
 use crate::route::Peer;
 
@@ -20,6 +21,8 @@ pub enum Way {
     Node(Peer),
     /// A CONNECT at a node without TLS.
     Plain(PlainNode),
+    /// A POST at a proxy, and TLS inside its stream. Boxed: few ways are of this kind.
+    Post(Box<Post>),
     /// A CONNECT at a node that has dialled this one.
     Reverse(ReversePeer),
 }
@@ -38,7 +41,9 @@ impl Way {
     pub(crate) const fn address(&self) -> Option<&Authority> {
         match self {
             Self::Node(peer) => Some(&peer.address),
+            Self::Plain(PlainNode { address, unix: None }) => Some(address),
             Self::Plain(_) | Self::Reverse(_) => None,
+            Self::Post(post) => post.tcp(),
         }
     }
 }
@@ -52,6 +57,7 @@ impl fmt::Display for Way {
                 let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
                 write!(f, "reverse {name} as {}", expected.join(" or "))
             }
+            Self::Post(post) => post.fmt(f),
         }
     }
 }

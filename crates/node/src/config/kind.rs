@@ -62,7 +62,7 @@ impl Kind {
             Self::Socks5 | Self::HttpProxy => &["peer", "allow_remote", "user", "password_file"],
             Self::Sni => &["names", "peer", "allow_remote", "allow_from"],
             Self::Redirect | Self::Tproxy => &["peer", "allow_remote"],
-            Self::Hbone => &["istio_status"],
+            Self::Hbone => &["istio_status", "services"],
         }
     }
 }

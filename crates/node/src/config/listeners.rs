@@ -1,7 +1,7 @@
 //! `[[listeners]]`: what each kind of listener is made of.
 //! Called by resolve.rs. Binds nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hbone_tunnel::{Authority, Front, Routes, Way};
 
@@ -12,6 +12,7 @@ use super::raw::RawListener;
 use super::resolved::{Capture, Inbound, PeerRoute};
 use super::resolver::{ADDRESS, Peers, Resolver};
 use super::source::Position;
+use super::value;
 
 /// What listeners refer to.
 #[derive(Clone, Copy)]
@@ -171,6 +172,7 @@ impl Resolver<'_> {
 
     fn inbound(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Inbound> {
         let istio_status = raw.istio_status.as_ref().is_some_and(|at| at.value);
+        let services = self.services(raw);
         let bind = bind?;
         let Some(address) = bind.address() else {
             let at = raw.bind.as_ref()?;
@@ -181,6 +183,21 @@ impl Resolver<'_> {
         };
         let name = raw.name.as_ref()?.value.clone();
         let (routes, summary) = Self::onward(&name, known)?;
-        Some(Inbound { name, bind: address, istio_status, routes, summary })
+        Some(Inbound { name, bind: address, istio_status, routes, summary, services: services? })
+    }
+
+    /// Destinations by name.
+    fn services(&mut self, raw: &RawListener) -> Option<BTreeMap<String, Authority>> {
+        let mut services = Some(BTreeMap::new());
+        for (name, at) in raw.services.iter().flat_map(|table| &table.pairs) {
+            let wanted = "a short name like \"web-1\"";
+            let name = self.checked("services", name, wanted, |text| value::name(text).map(str::to_owned));
+            let destination = self.parse::<Authority>("services", at, ADDRESS);
+            match (name, destination, &mut services) {
+                (Some(name), Some(destination), Some(services)) => drop(services.insert(name, destination)),
+                _ => services = None,
+            }
+        }
+        services
     }
 }

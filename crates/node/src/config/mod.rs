@@ -7,6 +7,7 @@ mod kind;
 mod limits;
 mod listeners;
 mod load;
+mod peers;
 mod policies;
 mod proxies;
 mod raw;

@@ -54,6 +54,14 @@ pub(super) struct RawListener {
     pub(super) allow_from: Option<At<Vec<At<String>>>>,
     pub(super) names: Option<At<Vec<At<String>>>>,
     pub(super) istio_status: Option<At<bool>>,
+    pub(super) services: Option<Table>,
+}
+
+/// A table of free names.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) span: Range<usize>,
+    pub(super) pairs: Vec<(At<String>, At<String>)>,
 }
 
 /// `[[peers]]`
@@ -63,6 +71,22 @@ pub(super) struct RawPeer {
     pub(super) name: Option<At<String>>,
     pub(super) address: Option<At<String>>,
     pub(super) identities: Option<At<Vec<At<String>>>>,
+    pub(super) plain: Option<At<bool>>,
+    pub(super) post: Option<RawPost>,
+}
+
+/// `[peers.post]`
+#[derive(Debug)]
+pub(super) struct RawPost {
+    pub(super) span: Range<usize>,
+    pub(super) roots: Option<At<String>>,
+    pub(super) server_name: Option<At<String>>,
+    pub(super) identities: Option<At<Vec<At<String>>>>,
+    pub(super) authority: Option<At<String>>,
+    pub(super) service: Option<At<String>>,
+    pub(super) token_file: Option<At<String>>,
+    pub(super) token_command: Option<At<Vec<At<String>>>>,
+    pub(super) token_timeout: Option<At<String>>,
 }
 
 /// `[[routes]]`
@@ -182,6 +206,7 @@ impl RawListener {
             ("allow_from", place(self.allow_from.as_ref())),
             ("names", place(self.names.as_ref())),
             ("istio_status", place(self.istio_status.as_ref())),
+            ("services", self.services.as_ref().map(|table| table.span.clone())),
         ];
         keys.into_iter().filter_map(|(key, span)| Some((key, span?))).collect()
     }
@@ -201,6 +226,7 @@ impl RawListener {
             allow_from: section.strings("allow_from"),
             names: section.strings("names"),
             istio_status: section.boolean("istio_status"),
+            services: section.place("services").map(|span| Table { span, pairs: section.pairs("services") }),
         };
         section.finish(source, faults);
         raw
@@ -214,10 +240,31 @@ impl RawPeer {
             name: section.required("name", "\"bob\""),
             address: section.required("address", "\"192.0.2.7:15008\""),
             identities: section.strings("identity"),
+            plain: section.boolean("plain"),
+            post: section.table("post").map(|post| RawPost::read(post, source, faults)),
         };
-        if !section.has("identity") {
+        let nobody = raw.plain.as_ref().is_some_and(|at| at.value) && raw.post.is_none();
+        if !section.has("identity") && !nobody {
             section.missing("identity", "\"spiffe://example.org/ns/default/sa/bob\"");
         }
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawPost {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            span: section.span(),
+            roots: section.string("roots"),
+            server_name: section.string("server_name"),
+            identities: section.strings("proxy_identity"),
+            authority: section.string("authority"),
+            service: section.string("service"),
+            token_file: section.string("token_file"),
+            token_command: section.strings("token_command"),
+            token_timeout: section.string("token_timeout"),
+        };
         section.finish(source, faults);
         raw
     }

@@ -53,6 +53,11 @@ impl<'a> Section<'a> {
         self.table.get(key).is_some()
     }
 
+    /// Where the value of a key stands.
+    pub(super) fn place(&self, key: &'static str) -> Option<Range<usize>> {
+        self.table.get(key).map(toml::Spanned::span)
+    }
+
     /// One string, or an array of strings.
     pub(super) fn strings(&mut self, key: &'static str) -> Option<At<Vec<At<String>>>> {
         let (value, span) = self.value(key)?;

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use hbone_tunnel::{Authority, Identity, Peer, Policy, SpiffeId, Way};
+use hbone_tunnel::{Identity, Policy};
 
 use super::fault::{Cause, Faults};
 use super::kind::Kind;
 use super::limits;
 use super::listeners::Known;
-use super::raw::{Raw, RawIdentity, RawNode, RawPeer};
+use super::raw::{Raw, RawIdentity, RawNode};
 use super::resolved::{Capture, MARK, Resolved};
-use super::resolver::{ADDRESS, Peers, Resolver};
+use super::resolver::Resolver;
 use super::source::Source;
 use super::{policies, value};
 use crate::certs::{self, Paths};
@@ -122,39 +122,5 @@ impl Resolver<'_> {
                 None
             }
         }
-    }
-
-    fn peers(&mut self, raw: &[RawPeer]) -> Peers {
-        self.names("peer", raw.iter().map(|peer| peer.name.as_ref()));
-        let mut peers = Peers::new();
-        for raw in raw {
-            let peer = self.peer(raw);
-            if let Some(name) = &raw.name {
-                peers.entry(name.value.clone()).or_insert(peer);
-            }
-        }
-        peers
-    }
-
-    fn peer(&mut self, raw: &RawPeer) -> Option<Way> {
-        let address = raw.address.as_ref().and_then(|at| self.parse::<Authority>("address", at, ADDRESS));
-        let identities = raw.identities.as_ref()?;
-        if identities.value.is_empty() {
-            let section = raw.title.clone();
-            let reason = "no identity is expected of it, so anyone could be it";
-            let remedy = "name at least one identity";
-            self.fault(&identities.span, Cause::Conflict { section, reason, remedy });
-        }
-        let wanted = "spiffe://<trust domain>/ns/<namespace>/sa/<account>";
-        let mut expected = Vec::new();
-        for at in &identities.value {
-            let identity = self.parse::<SpiffeId>("identity", at, wanted);
-            expected
-                .extend(identity.filter(|identity| self.is_ours("identity", at, identity.trust_domain())));
-        }
-        if expected.len() < identities.value.len() || expected.is_empty() {
-            return None;
-        }
-        Some(Way::Node(Peer { address: address?, expected }))
     }
 }

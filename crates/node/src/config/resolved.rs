@@ -72,6 +72,16 @@ pub struct Inbound {
     pub routes: Routes,
     /// The same, for people.
     pub summary: Option<String>,
+    /// Destinations of a POST with `x-service`, by its value.
+    pub services: BTreeMap<String, Authority>,
+}
+
+impl Inbound {
+    /// The defaults.
+    pub fn new(name: &str, bind: SocketAddr) -> Self {
+        let (routes, services) = (Routes::default(), BTreeMap::new());
+        Self { name: name.to_owned(), bind, istio_status: false, routes, summary: None, services }
+    }
 }
 
 /// One rule of which peer leads where.

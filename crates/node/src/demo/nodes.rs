@@ -95,13 +95,7 @@ impl Nodes {
                 .map_err(io::Error::other)?,
         };
         let mut config = base("bob", &people.bob, vec![rule])?;
-        config.inbounds.push(Inbound {
-            name: "hbone".into(),
-            bind: any_port(),
-            istio_status: false,
-            routes: Routes::default(),
-            summary: None,
-        });
+        config.inbounds.push(Inbound::new("hbone", any_port()));
         let bob = Node::start(&config).map_err(failed)?;
         let bob_address = address(&bob, "hbone")?;
 

@@ -4,6 +4,7 @@
 //! Relayed by `splice`. Every leg says how it fails while nobody reads or writes, and how it ends as a reset: an
 //! end-of-file is told by a clean end only. Knows nothing of what stands on the other side.
 
+mod inner;
 mod stream;
 mod tcp;
 mod tls;
@@ -14,6 +15,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use inner::InnerLeg;
 pub(crate) use tcp::TcpLeg;
 pub(crate) use unix::UnixLeg;
 

@@ -8,6 +8,7 @@ mod descriptors;
 mod drain;
 mod limits;
 mod pool;
+mod post;
 mod process;
 mod progress;
 mod proxies;

@@ -42,9 +42,9 @@ async fn node(
 }
 
 #[tokio::test]
-async fn what_is_no_connect_or_no_destination_is_answered_400() {
+async fn what_asks_for_no_tunnel_is_answered_405_and_what_is_no_destination_400() {
     let (_running, handle, ..) = node(|_| ()).await;
-    assert_eq!(status(&handle, Request::new("GET", "https", "host:80", "/")).await, 400);
+    assert_eq!(status(&handle, Request::new("GET", "https", "host:80", "/")).await, 405);
     for authority in
         ["host", "127.1:80", "user@host:80", "host.:80", "2130706433:80", "[::1]:080", "a%2eb:80"]
     {

@@ -1,0 +1,112 @@
+//! From a stream to a caller that may be judged: what it asks for, and who it is.
+//!
+//! Called by `serve` for every stream. A CONNECT is whoever its connection is; a POST with `x-tun` is whoever shows an
+//! identity inside its stream, whatever brought it here. Judges and dials nothing.
+
+use std::sync::Arc;
+
+use hbone_conn::{Request, Response, Stream, StreamError};
+use tokio::time::timeout;
+
+use crate::authority::Authority;
+use crate::errand::Errand;
+use crate::identity::SpiffeId;
+use crate::inbound_config::{InboundConfig, Snapshot};
+use crate::join::End;
+use crate::leg::InnerLeg;
+use crate::outcome::Break;
+use crate::post::{InnerFault, inner};
+use crate::reason::Reason;
+use crate::reject::Rejection;
+
+/// A caller that may be judged.
+pub(crate) struct Entered {
+    pub(crate) near: Near,
+    pub(crate) source: Option<Arc<SpiffeId>>,
+    pub(crate) authority: Authority,
+}
+
+/// The caller's end of a tunnel to be.
+pub(crate) struct Near {
+    end: End,
+    /// TLS inside the stream needs the 200 before anything is judged.
+    answered: bool,
+}
+
+/// Finds out what a stream asks for and who asks. What asks for nothing that is to be had has been answered.
+pub(crate) async fn enter(
+    request: &Request,
+    mut stream: Stream,
+    source: Option<Arc<SpiffeId>>,
+    snapshot: &Snapshot,
+) -> Result<Entered, Rejection> {
+    let config = &snapshot.config;
+    let authority = match Errand::of(request, &config.services) {
+        Ok(Errand::Tunnel(authority)) => {
+            let near = Near { end: End::Stream(stream), answered: false };
+            return Ok(Entered { near, source, authority });
+        }
+        Ok(Errand::Inside(authority)) => authority,
+        Ok(Errand::Other) => return Err(refused(stream, request, config, Rejection::NotTunnel)),
+        Err(rejection) => return Err(refused(stream, request, config, rejection)),
+    };
+    // Whoever is in the middle reads this answer: nothing is told of this workload.
+    let gone = |error| Rejection::Inner(InnerFault::Stream(error));
+    stream.respond(Response::new(200)).map_err(gone)?;
+    let limit = config.handshake_timeout;
+    let shaken = timeout(limit, inner::accept(stream, &snapshot.tls, &authority)).await;
+    let (tls, source) = shaken.unwrap_or(Err(InnerFault::Timeout(limit))).map_err(Rejection::Inner)?;
+    let near = Near { end: End::Other(Box::new(InnerLeg::new(tls))), answered: true };
+    Ok(Entered { near, source: Some(Arc::new(source)), authority })
+}
+
+fn refused(mut stream: Stream, request: &Request, config: &InboundConfig, why: Rejection) -> Rejection {
+    let status = why.status(config.istio_status);
+    let mut response = Response::new(status);
+    if request.is_connect() {
+        // A caller that is gone by now needs no answer.
+        let _ = stream.respond_and_finish(response);
+        return why;
+    }
+    if status == 405 {
+        response.push("allow", "CONNECT, POST");
+    }
+    response.push("content-type", "text/plain; charset=utf-8");
+    let told = stream.respond(response).and_then(|()| stream.send_chunk(why.advice().into()));
+    let _ = told.and_then(|()| stream.finish());
+    why
+}
+
+impl Near {
+    /// Ready once it has failed.
+    pub(crate) async fn failure(&mut self) -> Break {
+        self.end.failure().await
+    }
+
+    /// The tunnel stands: the caller may know.
+    pub(crate) fn granted(mut self, baggage: Option<&str>) -> Result<End, StreamError> {
+        if let (End::Stream(stream), false) = (&mut self.end, self.answered) {
+            let mut response = Response::new(200);
+            if let Some(baggage) = baggage {
+                response.push("baggage", baggage);
+            }
+            stream.respond(response)?;
+        }
+        Ok(self.end)
+    }
+
+    /// There is no tunnel. Behind a 200 nothing is left to say it with but a reset.
+    pub(crate) fn refused(self, why: &Rejection, istio_status: bool) {
+        match self.end {
+            End::Stream(mut stream) if !self.answered => {
+                let mut response = Response::new(why.status(istio_status));
+                if let Some(reason) = why.reason() {
+                    response.push(Reason::FIELD, &reason.value());
+                }
+                // A caller that is gone by now needs no answer.
+                let _ = stream.respond_and_finish(response);
+            }
+            end @ (End::Tcp(_) | End::Stream(_) | End::Other(_)) => end.reset(),
+        }
+    }
+}
