@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use hbone_tunnel::Network;
 
 use crate::capture::Ports;
+use crate::connect::{Door, Forward};
 use crate::log::Format;
 
 /// Carries TCP connections over HTTP/2 CONNECT and mutual TLS (HBONE).
@@ -39,6 +40,8 @@ pub enum Command {
     Id(Id),
     /// Join standard input and output to a destination behind a peer (for ssh's ProxyCommand).
     Dial(Dial),
+    /// Forward local ports through a peer, in the words of ssh: -L, -D; in the foreground until Ctrl-C.
+    Connect(Connect),
     /// Rules of the packet filter that bring connections to the listeners of kinds redirect and tproxy.
     #[command(subcommand)]
     Capture(Capture),
@@ -142,6 +145,44 @@ pub struct Dial {
     pub ca: Option<PathBuf>,
     /// Without a configuration: who the peer must be.
     #[arg(long, value_name = "SPIFFE-ID", requires = "peer")]
+    pub expect: Option<String>,
+}
+
+/// `hbone connect`
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// The peer: its name in the configuration, else its address.
+    #[arg(value_name = "PEER")]
+    pub peer: String,
+    /// Carry a local port (or /path or @name, a unix socket) to a destination, as the peer shall dial it.
+    #[arg(short = 'L', value_name = "[BIND:]PORT:HOST:HOSTPORT")]
+    pub local: Vec<Forward>,
+    /// Carry a port of the peer to a destination as seen from here.
+    #[arg(short = 'R', value_name = "[BIND:]PORT:HOST:HOSTPORT")]
+    pub remote: Vec<Forward>,
+    /// A SOCKS5 proxy whose connections go through the peer.
+    #[arg(short = 'D', value_name = "[BIND:]PORT")]
+    pub dynamic: Vec<Door>,
+    /// A proxy for HTTP CONNECT, likewise.
+    #[arg(long, value_name = "[BIND:]PORT")]
+    pub http_proxy: Vec<Door>,
+    /// Let other machines use the ports: with this host's identity. Else only loopback is bound.
+    #[arg(short = 'g', long)]
+    pub allow_remote: bool,
+    /// The configuration file that names the peers.
+    #[arg(short, long, value_name = "FILE", required_unless_present_all = ["cert", "key", "ca", "expect"])]
+    pub config: Option<PathBuf>,
+    /// Without a configuration: the own certificate.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub cert: Option<PathBuf>,
+    /// Without a configuration: the own key.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub key: Option<PathBuf>,
+    /// Without a configuration: the roots.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub ca: Option<PathBuf>,
+    /// Without a configuration: who the peer must be.
+    #[arg(long, value_name = "SPIFFE-ID", conflicts_with = "config")]
     pub expect: Option<String>,
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hbone_node::cli::{Ca, Capture, Cli, Command, Id};
 use hbone_node::exit::{Exit, Failure};
-use hbone_node::{ca, capture, check, demo, dial, log, report, run};
+use hbone_node::{ca, capture, check, connect, demo, dial, log, report, run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         | Command::Ca(_)
         | Command::Id(_)
         | Command::Dial(_)
+        | Command::Connect(_)
         | Command::Capture(_)
         | Command::Demo(_) => "warn",
     };
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
 fn carry_out(command: &Command) -> Result<Exit, Failure> {
     let text = match command {
         Command::Run(ask) => return run::run(&ask.config),
+        Command::Connect(ask) => return connect::run(ask),
         Command::Dial(ask) => return dial::dial(ask),
         Command::Demo(ask) => return demo::demo(ask),
         Command::Check(ask) => check::check(&ask.config)?,

@@ -46,7 +46,16 @@ async fn serve(path: &Path, mut config: Resolved) -> Result<Exit, Failure> {
             }
         }
     };
-    let deadline = config.limits.drain_deadline;
+    drain(&mut node, &mut signals, signal, config.limits.drain_deadline).await
+}
+
+/// Lets live tunnels end until the deadline, or until a second signal.
+pub(crate) async fn drain(
+    node: &mut Node,
+    signals: &mut Signals,
+    signal: &str,
+    deadline: Duration,
+) -> Result<Exit, Failure> {
     info!(signal, deadline = ?deadline, "draining: no new tunnels, live ones may end; a second signal ends at once");
     tokio::select! {
         report = node.drain(deadline) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hbone_tunnel::{Authority, Front, Identity, Network, Policy, Routes, Target, Way};
+use hbone_tunnel::{Authority, Front, Identity, Network, Policy, PolicyError, Routes, Target, Way};
 
 use super::bind::Bind;
 use super::kind::Kind;
@@ -111,6 +111,28 @@ impl PeerRoute {
 pub const MARK: u32 = 1337;
 
 impl Resolved {
+    /// A node with an identity and nothing to do, which allows what its own namespace asks for.
+    ///
+    /// # Errors
+    /// When there is no policy for the identity.
+    pub fn bare(name: &str, identity: Arc<Identity>) -> Result<Self, PolicyError> {
+        let policy = Arc::new(Policy::new(identity.id(), Vec::new())?);
+        Ok(Self {
+            name: name.to_owned(),
+            mark: 0,
+            baggage: None,
+            identity,
+            not_after: i64::MAX,
+            warnings: Vec::new(),
+            captures: Vec::new(),
+            inbounds: Vec::new(),
+            peers: BTreeMap::new(),
+            routes: Vec::new(),
+            policy,
+            limits: Limits::default(),
+        })
+    }
+
     /// The peer that leads to a destination for `dial`: the one named, else the first route, else the only peer.
     pub fn peer_for(&self, via: Option<&str>, destination: &Authority) -> Option<(&str, &Way)> {
         let route = || self.routes.iter().find(|route| route.matches(None, destination));

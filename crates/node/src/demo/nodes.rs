@@ -1,7 +1,6 @@
 //! The demo's two nodes: alice captures local connections, bob serves them, both with throwaway identities that
 //! exist in memory only. Used by mod.rs and keep.rs.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::server::Servers;
 use crate::certs::{CertificateAuthority, Issued};
-use crate::config::{Capture, Inbound, Kind, Limits, Resolved};
+use crate::config::{Capture, Inbound, Kind, Resolved};
 use crate::exit::Failure;
 use crate::node::Node;
 
@@ -157,20 +156,9 @@ impl Nodes {
 }
 
 fn base(name: &str, person: &Person, rules: Vec<Rule>) -> io::Result<Resolved> {
-    Ok(Resolved {
-        mark: 0,
-        name: name.into(),
-        baggage: None,
-        identity: Arc::clone(&person.identity),
-        not_after: i64::MAX,
-        warnings: Vec::new(),
-        captures: Vec::new(),
-        inbounds: Vec::new(),
-        peers: BTreeMap::new(),
-        routes: Vec::new(),
-        policy: Arc::new(Policy::new(&person.id, rules).map_err(io::Error::other)?),
-        limits: Limits::default(),
-    })
+    let bare = Resolved::bare(name, Arc::clone(&person.identity)).map_err(io::Error::other)?;
+    let policy = Arc::new(Policy::new(&person.id, rules).map_err(io::Error::other)?);
+    Ok(Resolved { policy, ..bare })
 }
 
 fn any_port() -> SocketAddr {

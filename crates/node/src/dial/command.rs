@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hbone_tunnel::{Authority, Class, Identity, Peer, Single, SpiffeId, TunnelError, Way, connect};
+use hbone_tunnel::{Authority, Identity, Peer, Single, Way, connect};
 
 use super::stdio::join;
-use crate::certs::{self, Paths};
+use crate::certs::Paths;
 use crate::cli::Dial;
 use crate::config::{self, Limits};
 use crate::exit::{Exit, Failure};
-use crate::{report, runtime, settings};
+use crate::{flags, report, runtime, settings};
 
 /// Where to, through whom, as whom.
 struct Target {
@@ -27,7 +27,7 @@ struct Target {
 /// # Errors
 /// With the exit code that names the kind: usage, refused, unreachable, or a failure on the way.
 pub fn dial(ask: &Dial) -> Result<Exit, Failure> {
-    let destination = parse::<Authority>("destination", &ask.destination)?;
+    let destination = flags::parse::<Authority>("destination", &ask.destination)?;
     let target = match (&ask.config, &ask.peer) {
         (Some(path), _) => from_file(path, ask.via.as_deref(), destination)?,
         (None, Some(peer)) => from_flags(ask, peer, destination)?,
@@ -39,7 +39,7 @@ pub fn dial(ask: &Dial) -> Result<Exit, Failure> {
         let Target { destination, peer, identity, baggage, limits } = &target;
         let (config, after) = (settings::connect(limits), limits.setup_timeout);
         let opened = connect(identity, peer, destination, baggage.as_deref(), &config, after).await;
-        let Single { stream, connection, .. } = opened.map_err(|error| failure(&error))?;
+        let Single { stream, connection, .. } = opened.map_err(|error| flags::failure(&error))?;
         join(stream, connection, limits.drain_deadline.max(FAREWELL)).await?;
         Ok(Exit::Success)
     })
@@ -66,47 +66,9 @@ fn from_file(path: &std::path::Path, via: Option<&str>, destination: Authority) 
 
 fn from_flags(ask: &Dial, address: &str, destination: Authority) -> Result<Target, Failure> {
     let paths = Paths { cert: ask.cert.clone(), key: ask.key.clone(), ca: ask.ca.clone() };
-    let identity = load(&paths)?;
-    let expected = parse::<SpiffeId>("--expect", ask.expect.as_deref().unwrap_or_default())?;
-    if expected.trust_domain() != identity.id().trust_domain() {
-        let own = identity.id().trust_domain();
-        let what = format!("--expect `{expected}`: nobody of that trust domain can be authenticated here");
-        let remedy = format!("expect an identity of the own trust domain, {own}");
-        return Err(Failure::new(Exit::Usage, what).remedy(remedy));
-    }
-    let peer = Peer { address: parse("--peer", address)?, expected: vec![expected] };
+    let identity = flags::identity(&paths)?;
+    let peer = flags::peer(&identity, "--peer", address, ask.expect.as_deref().unwrap_or_default())?;
     Ok(Target { destination, peer, identity, baggage: None, limits: Limits::default() })
-}
-
-fn load(paths: &Paths) -> Result<Arc<Identity>, Failure> {
-    let usage = |what: String| Failure::new(Exit::Usage, what);
-    let loaded = certs::load(paths, config::now()).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(|error| format!("{error}; {}", error.remedy())).collect();
-        usage(lines.join("\n"))
-    })?;
-    let identity = Identity::new(loaded.chain, loaded.key, loaded.roots);
-    let path = paths.cert.clone().unwrap_or_default();
-    identity.map(Arc::new).map_err(|error| usage(format!("{}: {error}", path.display())))
-}
-
-fn parse<T>(what: &str, text: &str) -> Result<T, Failure>
-where
-    T: std::str::FromStr,
-    T::Err: std::fmt::Display,
-{
-    text.parse().map_err(|error: T::Err| {
-        Failure::new(Exit::Usage, format!("{what} `{}`: {error}", text.escape_debug()))
-    })
-}
-
-fn failure(error: &TunnelError) -> Failure {
-    let exit = match error.class() {
-        Class::Runtime => Exit::Failure,
-        Class::Usage => Exit::Usage,
-        Class::Refused => Exit::Refused,
-        Class::Unreachable => Exit::Unreachable,
-    };
-    Failure::new(exit, error.to_string())
 }
 
 /// For the connection to end once everything has left, whatever the configuration says of drains.

@@ -8,6 +8,7 @@ mod chain;
 mod commands;
 mod common;
 mod config_faults;
+mod connect;
 mod demo;
 mod fake;
 mod gateway_faults;

@@ -1,0 +1,112 @@
+//! From the command line of `connect` to a node with its listeners, served until a signal. Called by main.rs.
+//! Tells on standard output what listens; a peer that is not to be had at the start ends it with that exit code.
+
+use std::path::Path;
+
+use hbone_tunnel::{Front, Routes, Way, probe};
+
+use super::grammar::Door;
+use crate::certs::Paths;
+use crate::cli::Connect;
+use crate::config::{self, Bind, Capture, Kind, Resolved};
+use crate::descriptors;
+use crate::exit::{Exit, Failure};
+use crate::node::Node;
+use crate::signal::Signals;
+use crate::{flags, report, run, runtime, settings};
+
+/// Forwards until the end.
+///
+/// # Errors
+/// With the exit code that names the kind: usage, refused, unreachable, or a listener that cannot be bound.
+pub fn run(ask: &Connect) -> Result<Exit, Failure> {
+    if !ask.remote.is_empty() {
+        let what = "-R needs reverse tunnels, which `connect` does not open yet";
+        return Err(Failure::new(Exit::Usage, what).remedy("use -L at the other node"));
+    }
+    let (mut config, way) = match &ask.config {
+        Some(path) => from_file(path, &ask.peer)?,
+        None => from_flags(ask)?,
+    };
+    config.captures = captures(ask, &way)?;
+    config.inbounds.clear();
+    descriptors::raise();
+    runtime::block_on(serve(config, ask.peer.clone(), way))
+}
+
+async fn serve(config: Resolved, name: String, way: Way) -> Result<Exit, Failure> {
+    let failed = |error: std::io::Error| Failure::new(Exit::Failure, format!("cannot take signals: {error}"));
+    let mut signals = Signals::new().map_err(failed)?;
+    let mut node = Node::start(&config)?;
+    if let Way::Node(peer) = &way {
+        let settings = settings::connect(&config.limits);
+        tokio::select! {
+            probed = probe(&config.identity, peer, None, &settings, |_| ()) => {
+                probed.map_err(|error| flags::failure(&error))?;
+            }
+            _ = signals.next() => return Ok(Exit::Success),
+        }
+    }
+    for (capture, bound) in config.captures.iter().zip(node.listeners()) {
+        report::say(&format!("{} {} {}", capture.name, bound.bind, capture.summary));
+    }
+    report::say(&format!("ready, through {name}; Ctrl-C ends"));
+    tokio::select! {
+        signal = signals.next() => {
+            run::drain(&mut node, &mut signals, signal, config.limits.drain_deadline).await
+        }
+        () = node.broken() => {
+            let failure = Failure::new(Exit::Failure, "a listener has stopped by itself");
+            Err(failure.remedy("this is a bug: please report it"))
+        }
+    }
+}
+
+fn from_file(path: &Path, name: &str) -> Result<(Resolved, Way), Failure> {
+    let config = config::load(path).map_err(|faults| report::faults(&faults))?;
+    let Some(way) = config.peers.get(name).cloned() else {
+        let known: Vec<_> = config.peers.keys().map(|name| format!("`{name}`")).collect();
+        let what = format!("there is no peer `{name}` in {}", path.display());
+        return Err(Failure::new(Exit::Usage, what).remedy(format!("known: {}", known.join(", "))));
+    };
+    Ok((config, way))
+}
+
+fn from_flags(ask: &Connect) -> Result<(Resolved, Way), Failure> {
+    let paths = Paths { cert: ask.cert.clone(), key: ask.key.clone(), ca: ask.ca.clone() };
+    let identity = flags::identity(&paths)?;
+    let peer = flags::peer(&identity, "peer", &ask.peer, ask.expect.as_deref().unwrap_or_default())?;
+    let config = Resolved::bare("connect", identity)
+        .map_err(|error| Failure::new(Exit::Usage, format!("the own identity: {error}")))?;
+    Ok((config, Way::Node(peer)))
+}
+
+/// A listener for each forward, named as it was asked for.
+fn captures(ask: &Connect, way: &Way) -> Result<Vec<Capture>, Failure> {
+    let capture = |name: &str, kind, bind: &Bind, summary: String, front| {
+        let (name, bind, routes) = (name.to_owned(), bind.clone(), Routes::all(way.clone()));
+        Capture { name, kind, bind, allow_from: Vec::new(), summary, front, routes }
+    };
+    let mut captures = Vec::new();
+    for forward in &ask.local {
+        let to = forward.destination.clone();
+        captures.push(capture("-L", Kind::Tcp, &forward.bind, format!("to {to}"), Front::Fixed(to)));
+    }
+    for Door(bind) in &ask.dynamic {
+        captures.push(capture("-D", Kind::Socks5, bind, "SOCKS5".into(), Front::Socks5(None)));
+    }
+    for Door(bind) in &ask.http_proxy {
+        let front = Front::HttpConnect(None);
+        captures.push(capture("--http-proxy", Kind::HttpProxy, bind, "HTTP CONNECT".into(), front));
+    }
+    if captures.is_empty() {
+        let failure = Failure::new(Exit::Usage, "nothing to forward");
+        return Err(failure.remedy("give -L, -D or --http-proxy"));
+    }
+    if let Some(open) = captures.iter().find(|it| !it.bind.is_local() && !ask.allow_remote) {
+        let what = format!("{} {} is reachable by other machines", open.name, open.bind);
+        let remedy = "bind to 127.0.0.1 or ::1, or say --allow-remote if strangers shall use your identity";
+        return Err(Failure::new(Exit::Usage, what).remedy(remedy));
+    }
+    Ok(captures)
+}
