@@ -7,6 +7,7 @@
 
 mod ask;
 mod authority;
+mod certificates;
 mod chance;
 mod connect;
 mod counter;
@@ -67,11 +68,12 @@ mod way;
 mod testing;
 
 pub use authority::{Authority, AuthorityError, Host, HostName};
+pub use certificates::{Certificates, ServedCertificate, ShakeError};
 pub use connect::{ConnectConfig, Step, probe};
 pub use drain::{Drain, DrainReport, Shutdown, drain};
 pub use error::{Class, TunnelError};
 pub use escape::Escaped;
-pub use front::{Account, Front, FrontError, HeadFault, HelloError, NameError, Names};
+pub use front::{Account, Front, FrontError, HeadFault, HelloError, NameError, Names, TlsFront};
 pub use hop::{Hop, PlainNode, UnixPlace, WebNode, WebRoots};
 pub use identity::{LeafError, SpiffeError, SpiffeId, TrustDomain, leaf_identity};
 pub use inbound::Inbound;

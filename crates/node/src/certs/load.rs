@@ -99,7 +99,7 @@ struct Facts {
     not_after: i64,
 }
 
-fn keep<T>(faults: &mut Vec<CertificateError>, result: Result<T, CertificateError>) -> Option<T> {
+pub(super) fn keep<T>(faults: &mut Vec<CertificateError>, result: Result<T, CertificateError>) -> Option<T> {
     result.map_err(|fault| faults.push(fault)).ok()
 }
 
@@ -117,7 +117,7 @@ pub fn private(path: &Path) -> Result<(), CertificateError> {
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
     let pem = || CertificateError::Pem { path: path.to_path_buf(), wanted: "certificate" };
     let chain: Vec<_> =
@@ -126,7 +126,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Certificate
 }
 
 /// The key, also when its mode is refused, so that it is still compared with the certificate.
-fn private_key(path: &Path, faults: &mut Vec<CertificateError>) -> Option<PrivateKeyDer<'static>> {
+pub(super) fn private_key(path: &Path, faults: &mut Vec<CertificateError>) -> Option<PrivateKeyDer<'static>> {
     match private(path) {
         Ok(()) => {}
         Err(fault @ CertificateError::LooseMode { .. }) => faults.push(fault),
@@ -157,6 +157,21 @@ fn facts(path: &Path, chain: &[CertificateDer<'static>], now: i64) -> Result<Fac
         reason: error.to_string(),
     })?;
     let (_, leaf) = X509Certificate::from_der(leaf).map_err(|error| content(error.to_string()))?;
+    in_time(path, &leaf, now)?;
+    let usage = leaf.extended_key_usage().map_err(|error| content(error.to_string()))?;
+    if let Some(usage) = usage {
+        for (allowed, missing) in
+            [(usage.value.server_auth, "serverAuth"), (usage.value.client_auth, "clientAuth")]
+        {
+            if !(allowed || usage.value.any) {
+                return Err(CertificateError::Usage { path: path.to_path_buf(), missing });
+            }
+        }
+    }
+    Ok(Facts { identity, not_after: leaf.validity().not_after.timestamp() })
+}
+
+pub(super) fn in_time(path: &Path, leaf: &X509Certificate<'_>, now: i64) -> Result<(), CertificateError> {
     let validity = leaf.validity();
     if now > validity.not_after.timestamp() {
         return Err(CertificateError::Expired {
@@ -168,21 +183,11 @@ fn facts(path: &Path, chain: &[CertificateDer<'static>], now: i64) -> Result<Fac
         let from = validity.not_before.to_string();
         return Err(CertificateError::NotYetValid { path: path.to_path_buf(), from });
     }
-    let usage = leaf.extended_key_usage().map_err(|error| content(error.to_string()))?;
-    if let Some(usage) = usage {
-        for (allowed, missing) in
-            [(usage.value.server_auth, "serverAuth"), (usage.value.client_auth, "clientAuth")]
-        {
-            if !(allowed || usage.value.any) {
-                return Err(CertificateError::Usage { path: path.to_path_buf(), missing });
-            }
-        }
-    }
-    Ok(Facts { identity, not_after: validity.not_after.timestamp() })
+    Ok(())
 }
 
 /// The roots, each of which must be usable as one.
-fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+pub(super) fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let roots = certificates(path)?;
     let mut store = RootCertStore::empty();
     for root in &roots {
@@ -194,7 +199,7 @@ fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> 
     Ok(roots)
 }
 
-fn same_key(
+pub(super) fn same_key(
     cert_path: &Path,
     chain: &[CertificateDer<'static>],
     key_path: &Path,

@@ -14,6 +14,8 @@ pub enum Kind {
     Socks5,
     /// An HTTP/1.1 proxy that knows CONNECT.
     HttpProxy,
+    /// Ends TLS, all to one destination.
+    Tls,
     /// Carries TLS connections to where the name in their ClientHello says.
     Sni,
     /// Connections that REDIRECT brings.
@@ -26,8 +28,16 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order in which people are told.
-    pub(super) const ALL: &'static [Self] =
-        &[Self::Tcp, Self::Socks5, Self::HttpProxy, Self::Redirect, Self::Tproxy, Self::Sni, Self::Hbone];
+    pub(super) const ALL: &'static [Self] = &[
+        Self::Tcp,
+        Self::Socks5,
+        Self::HttpProxy,
+        Self::Redirect,
+        Self::Tproxy,
+        Self::Tls,
+        Self::Sni,
+        Self::Hbone,
+    ];
 
     /// As it is written.
     pub const fn name(self) -> &'static str {
@@ -35,6 +45,7 @@ impl Kind {
             Self::Tcp => "tcp",
             Self::Socks5 => "socks5",
             Self::HttpProxy => "http-proxy",
+            Self::Tls => "tls",
             Self::Sni => "sni",
             Self::Redirect => "redirect",
             Self::Tproxy => "tproxy",
@@ -48,6 +59,7 @@ impl Kind {
             Self::Tcp => "captures local connections",
             Self::Socks5 => "a SOCKS5 proxy",
             Self::HttpProxy => "a proxy for HTTP CONNECT",
+            Self::Tls => "ends TLS",
             Self::Sni => "carries TLS by the name in its ClientHello",
             Self::Redirect => "what REDIRECT captures",
             Self::Tproxy => "what TPROXY captures",
@@ -60,6 +72,7 @@ impl Kind {
         match self {
             Self::Tcp => &["destination", "peer", "allow_remote"],
             Self::Socks5 | Self::HttpProxy => &["peer", "allow_remote", "user", "password_file"],
+            Self::Tls => &["certificates", "destination", "peer", "allow_remote", "allow_from"],
             Self::Sni => &["names", "peer", "allow_remote", "allow_from"],
             Self::Redirect | Self::Tproxy => &["peer", "allow_remote"],
             Self::Hbone => &["istio_status", "services"],

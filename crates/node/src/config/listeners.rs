@@ -19,6 +19,8 @@ use super::value;
 pub(super) struct Known<'a> {
     pub(super) peers: &'a Peers,
     pub(super) routes: &'a [PeerRoute],
+    /// The time: seconds since 1970 in UTC.
+    pub(super) now: i64,
 }
 
 impl Resolver<'_> {
@@ -36,6 +38,7 @@ impl Resolver<'_> {
             let Some(kind) = self.checked("kind", at, &kind::wanted(), str::parse::<Kind>) else { continue };
             self.misplaced(raw, kind);
             match kind {
+                Kind::Tls => captures.extend(self.tls(raw, bind, known)),
                 Kind::Sni => captures.extend(self.sni(raw, bind, known)),
                 Kind::Tcp => captures.extend(self.capture(raw, bind, known)),
                 Kind::Socks5 | Kind::HttpProxy => captures.extend(self.proxy(raw, kind, bind, known)),
@@ -101,7 +104,7 @@ impl Resolver<'_> {
     }
 
     /// The peer of a capture: the one it names, else the one that a route finds.
-    fn via(
+    pub(super) fn via(
         &mut self,
         raw: &RawListener,
         destination: Option<&Authority>,

@@ -53,6 +53,7 @@ pub(super) struct RawListener {
     pub(super) password_file: Option<At<String>>,
     pub(super) allow_from: Option<At<Vec<At<String>>>>,
     pub(super) names: Option<At<Vec<At<String>>>>,
+    pub(super) certificates: Vec<RawCertificate>,
     pub(super) istio_status: Option<At<bool>>,
     pub(super) services: Option<Table>,
 }
@@ -62,6 +63,16 @@ pub(super) struct RawListener {
 pub(super) struct Table {
     pub(super) span: Range<usize>,
     pub(super) pairs: Vec<(At<String>, At<String>)>,
+}
+
+/// `[[listeners.certificates]]`
+#[derive(Debug)]
+pub(super) struct RawCertificate {
+    pub(super) title: String,
+    pub(super) span: Range<usize>,
+    pub(super) names: Option<At<Vec<At<String>>>>,
+    pub(super) cert: Option<At<String>>,
+    pub(super) key: Option<At<String>>,
 }
 
 /// `[[peers]]`
@@ -205,6 +216,7 @@ impl RawListener {
             ("password_file", place(self.password_file.as_ref())),
             ("allow_from", place(self.allow_from.as_ref())),
             ("names", place(self.names.as_ref())),
+            ("certificates", self.certificates.first().map(|it| it.span.clone())),
             ("istio_status", place(self.istio_status.as_ref())),
             ("services", self.services.as_ref().map(|table| table.span.clone())),
         ];
@@ -225,8 +237,23 @@ impl RawListener {
             password_file: section.string("password_file"),
             allow_from: section.strings("allow_from"),
             names: section.strings("names"),
+            certificates: each(&mut section, "certificates", source, faults, RawCertificate::read),
             istio_status: section.boolean("istio_status"),
             services: section.place("services").map(|span| Table { span, pairs: section.pairs("services") }),
+        };
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawCertificate {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            title: format!("[[listeners.{}", section.title().trim_start_matches('[')),
+            span: section.span(),
+            names: section.strings("names"),
+            cert: section.required("cert", "\"web.pem\""),
+            key: section.required("key", "\"web.key\""),
         };
         section.finish(source, faults);
         raw

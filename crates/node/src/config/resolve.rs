@@ -27,7 +27,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let listeners = resolver.names("listener", raw.listeners.iter().map(|it| it.name.as_ref()));
     let routes = resolver.routes(&raw.routes, &listeners, &peers);
     resolver.local_routes(&raw.routes, &raw.listeners);
-    let known = Known { peers: &peers, routes: &routes };
+    let known = Known { peers: &peers, routes: &routes, now };
     let (captures, inbounds) = resolver.listeners(&raw.listeners, known);
     let is_captured = |it: &Capture| matches!(it.kind, Kind::Redirect | Kind::Tproxy);
     let default = if captures.iter().any(is_captured) { MARK } else { 0 };

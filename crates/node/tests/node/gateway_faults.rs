@@ -1,7 +1,11 @@
 //! Mistakes in the configuration of a gateway, each named with its line and column.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::common::{Lab, code, identity_section, run, stderr, stdout};
 use crate::config_faults::assert_faults;
+use crate::web::PublicAuthority;
 
 const PEER: &str = "[[peers]]\nname = \"bob\"\naddress = \"192.0.2.7:15008\"\n\
                     identity = \"spiffe://example.org/ns/test/sa/bob\"\n";
@@ -59,5 +63,63 @@ fn check_says_what_an_sni_gateway_lets_through_for_whom_and_where() {
     let output = run(&["check", &lab.text("node.toml")]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let line = "sni 0.0.0.0:15443 to *.example:443, db.example:1-9 through bob, for 10.0.0.0/8";
+    assert!(stdout(&output).contains(line), "{}", stdout(&output));
+}
+
+const TLS: &str = r#"[[listeners]]             # 9:1 no section `[[listeners.certificates]]`
+name = "a"
+kind = "tls"
+bind = "0.0.0.0:443"                          # 12:8 allow_remote = true
+destination = "web.example"                   # 13:15 "192.0.2.7:80"
+peer = "bob"
+names = ["a.example"]                         # 15:9 of kind "sni"
+[[listeners]]                                 # 16:1 has no `destination`
+name = "b"
+kind = "tls"
+bind = "127.0.0.1:443"
+[[listeners.certificates]]                    # 20:1 has no `key`
+cert = "web.pem"
+[[listeners.certificates]]
+cert = "none.pem"                             # 23:8 none.pem
+key = "loose.key"                             # 24:7 chmod 600
+[[listeners.certificates]]
+names = ["*", "a.example:443"]                # 26:10 without a port | 26:15 without a port
+cert = "web.pem"
+key = "alice.key"                             # 28:7 does not belong
+[[listeners.certificates]]                    # 29:1 shown to no name
+cert = "alice.pem"
+key = "alice.key"
+nmes = []                                     # 32:1 did you mean `names`
+[[listeners]]
+name = "c"
+kind = "tcp"
+bind = "127.0.0.1:1"
+destination = "a.example:1"
+peer = "bob"
+[[listeners.certificates]]                    # 39:1 of kind "tls"
+cert = "web.pem"
+key = "web.key"
+"#;
+
+#[test]
+fn t35_every_fault_of_a_gateway_that_ends_tls_is_named_with_its_place() {
+    let lab = lab();
+    let authority = PublicAuthority::new();
+    authority.issue_to(&lab, "web", &["web.example"]);
+    authority.issue_to(&lab, "loose", &["web.example"]);
+    fs::set_permissions(lab.path("loose.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert_faults(&lab, &configuration(TLS));
+}
+
+#[test]
+fn check_says_for_which_names_tls_is_ended() {
+    let lab = lab();
+    PublicAuthority::new().issue_to(&lab, "web", &["web.example", "*.web.example"]);
+    let text = "[[listeners]]\nname = \"web\"\nkind = \"tls\"\nbind = \"127.0.0.1:443\"\npeer = \"bob\"\n\
+                destination = \"127.0.0.1:80\"\n[[listeners.certificates]]\ncert = \"web.pem\"\nkey = \"web.key\"\n";
+    lab.write("node.toml", &configuration(text));
+    let output = run(&["check", &lab.text("node.toml")]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let line = "tls 127.0.0.1:443 to 127.0.0.1:80 through bob, as web.example, *.web.example";
     assert!(stdout(&output).contains(line), "{}", stdout(&output));
 }

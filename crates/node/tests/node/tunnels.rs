@@ -121,8 +121,13 @@ fn resetting() -> SocketAddr {
     fake::serve(|stream| {
         let mut octet = [0];
         let _ = (&stream).read(&mut octet);
-        tokio_stream(stream).set_zero_linger().unwrap();
+        reset(stream);
     })
+}
+
+/// Ends a connection with a RST.
+pub(crate) fn reset(stream: TcpStream) {
+    tokio_stream(stream).set_zero_linger().unwrap();
 }
 
 /// Std has no way to set the linger time yet.

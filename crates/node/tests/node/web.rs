@@ -1,17 +1,18 @@
 //! Certificates for names and web servers behind TLS, as gateways meet them.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, OnceLock};
 
-use hbone_node::certs::Issued;
+use hbone_node::certs::{Issued, write_public, write_secret};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
+use crate::common::Lab;
 use crate::fake;
 
 /// An authority for names, such as browsers have many of.
@@ -38,6 +39,14 @@ impl PublicAuthority {
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Issued { cert_pem: certificate.pem(), key_pem: key.serialize_pem() }
+    }
+
+    /// The same as files of a lab, `<file>.pem` and `<file>.key`, beside `public.pem`.
+    pub(crate) fn issue_to(&self, lab: &Lab, file: &str, names: &[&str]) {
+        let issued = self.issue(names);
+        lab.write("public.pem", &self.pem());
+        write_public(&lab.path(&format!("{file}.pem")), &issued.cert_pem).unwrap();
+        write_secret(&lab.path(&format!("{file}.key")), &issued.key_pem).unwrap();
     }
 }
 
@@ -86,6 +95,22 @@ pub(crate) fn head(stream: &mut impl BufRead) -> String {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).is_ok_and(|length| length > 0) {}
     head
+}
+
+/// A client of TLS that trusts the authority.
+pub(crate) fn tls_client(
+    authority: &PublicAuthority,
+    name: &str,
+    stream: TcpStream,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.0.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    let name = name.to_owned().try_into().unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
 }
 
 /// Runs curl, which trusts `public.pem` of the lab, and never for longer than half a minute.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::client_hello::HelloError;
 use super::sni::NameError;
 use crate::authority::AuthorityError;
+use crate::certificates::ShakeError;
 
 /// Why nothing was opened for a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FrontError {
     /// It went away, or its connection failed.
     Gone(io::ErrorKind),
@@ -53,6 +54,8 @@ pub enum FrontError {
     OwnListener,
     /// It is this node's own connection to a peer.
     OwnTraffic,
+    /// There is no TLS with it.
+    Shake(ShakeError),
 }
 
 /// What is wrong with the head of an HTTP/1.1 request.
@@ -102,6 +105,7 @@ impl fmt::Display for FrontError {
             Self::Hello(error) => {
                 write!(f, "the client was not understood: {error}; check what calls this port")
             }
+            Self::Shake(error) => write!(f, "no TLS with the client: {error}"),
             Self::Name(error) => write!(f, "the client was refused: {error}"),
             Self::NotCaptured => f.write_str(
                 "nothing redirected the connection to here; check the rules (`hbone capture rules` prints them)",

@@ -11,6 +11,7 @@ mod http_connect;
 mod reply;
 mod sni;
 mod socks5;
+mod tls;
 mod transparent;
 mod trouble;
 
@@ -24,6 +25,7 @@ pub use client_hello::HelloError;
 pub use error::{FrontError, HeadFault};
 pub(crate) use reply::Reply;
 pub use sni::{NameError, Names};
+pub use tls::TlsFront;
 pub(crate) use transparent::check_loop;
 
 use crate::authority::Authority;
@@ -44,6 +46,8 @@ pub enum Front {
     Redirect,
     /// Brought here by TPROXY.
     Transparent,
+    /// TLS, which is ended here.
+    Tls(TlsFront),
 }
 
 /// What a client wants.
@@ -86,6 +90,12 @@ impl Front {
                     Err(dismiss(client, &word, error).await)
                 }
             },
+            Self::Tls(front) => Ok(Wanted {
+                near: front.hear(client).await?,
+                destination: front.destination.clone(),
+                early: Bytes::new(),
+                reply: Reply::Silent,
+            }),
             Self::Sni(names) => match names.talk(&mut client).await {
                 Ok((destination, early)) => {
                     Ok(Wanted { near: client.into_end(), destination, early, reply: Reply::Silent })
@@ -106,6 +116,7 @@ impl Front {
     pub(crate) const fn fixed(&self) -> Option<&Authority> {
         match self {
             Self::Fixed(destination) => Some(destination),
+            Self::Tls(front) => Some(&front.destination),
             Self::Socks5(_) | Self::HttpConnect(_) | Self::Redirect | Self::Transparent | Self::Sni(_) => {
                 None
             }

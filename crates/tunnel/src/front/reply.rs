@@ -52,7 +52,7 @@ impl Reply {
 }
 
 /// Says a last word and ends the connection so that it is heard: a reset would overtake it.
-pub(super) async fn let_go(mut near: End, word: &[u8]) {
+pub(crate) async fn let_go(mut near: End, word: &[u8]) {
     let going = async {
         if say(&mut near, word).await.is_err() {
             return near.reset();
