@@ -17,6 +17,8 @@ pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -
     settings.own_ports = own_ports.to_vec();
     settings.baggage = config.baggage.clone();
     settings.istio_status = inbound.istio_status;
+    settings.proxy_protocol = inbound.proxy_protocol;
+    settings.trust_forwarded = inbound.trust_forwarded;
     settings.routes = inbound.routes.clone();
     settings.onward_timeout = limits.setup_timeout;
     settings.services = inbound.services.clone();
@@ -33,6 +35,7 @@ pub(crate) fn outbound(config: &Resolved, capture: &Capture, own_ports: &[u16]) 
     let (front, routes) = (capture.front.clone(), capture.routes.clone());
     let mut settings = OutboundConfig::with_front(&capture.name, front, routes, identity);
     settings.allow_from = capture.allow_from.clone();
+    settings.proxies = capture.proxies.clone();
     settings.own_ports = own_ports.to_vec();
     settings.baggage = config.baggage.clone();
     settings.setup_timeout = config.limits.setup_timeout;

@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use crate::authority::Authority;
 use crate::outcome::RelayLimits;
 use crate::policy::Policy;
+use crate::proxy_header::ProxyVersion;
 use crate::resolver::{Resolve, SystemResolver};
 use crate::reverse::{Reception, Serves};
 use crate::tls::{Alpn, Identity, IdentityError};
@@ -33,6 +34,10 @@ pub struct InboundConfig {
     pub baggage: Option<String>,
     /// Destinations of a POST with `x-service`, by its value.
     pub services: BTreeMap<String, Authority>,
+    /// The header of the PROXY protocol in front of what destinations that are dialled from here get.
+    pub proxy_protocol: Option<ProxyVersion>,
+    /// Callers are believed in what they say of their clients (`forwarded`): for that header, never for a decision.
+    pub trust_forwarded: bool,
     /// Say 401 where the policy refuses, as Istio's nodes expect; else 403.
     pub istio_status: bool,
     /// For the TLS handshake, from the accepted connection on.
@@ -79,6 +84,8 @@ impl InboundConfig {
             istio_status: false,
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),
+            proxy_protocol: None,
+            trust_forwarded: false,
             routes: Routes::default(),
             onward_timeout: Duration::from_secs(60),
             max_hops: 8,

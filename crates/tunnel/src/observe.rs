@@ -58,6 +58,11 @@ impl Record {
         self.destination = Escaped::new(destination).to_string();
     }
 
+    /// Who really calls, by the word of a proxy that is believed.
+    pub(crate) const fn client(&mut self, client: Origin) {
+        self.client = client;
+    }
+
     /// The node at the far end, on the outbound side.
     pub(crate) fn peer(&mut self, peer: &SpiffeId) {
         self.peer = Some(peer.clone());

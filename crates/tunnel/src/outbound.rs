@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::authority::Authority;
 use crate::drain::{Drain, Live};
 use crate::error::TunnelError;
-use crate::front::{Client, Front, FrontError, Origin, Wanted, check_loop};
+use crate::front::{Client, Front, FrontError, Origin, Wanted, check_loop, preamble};
 use crate::join::{End, join};
 use crate::listener::{Listener, Seat};
 use crate::network::{Network, canonical};
@@ -44,6 +44,9 @@ pub struct OutboundConfig {
     pub allow_from: Vec<Network>,
     /// Who this node is.
     pub identity: Arc<Identity>,
+    /// The proxies in front, each of whose connections begins with a header of the PROXY protocol that says who calls;
+    /// nobody else is taken. Empty: no headers.
+    pub proxies: Vec<Network>,
     /// Ports of this node's own listeners: what was captured on its way to one of them on this host is a loop.
     pub own_ports: Vec<u16>,
     /// What is told of this workload (`baggage`); for telemetry only.
@@ -78,6 +81,7 @@ impl OutboundConfig {
             front,
             routes,
             allow_from: Vec::new(),
+            proxies: Vec::new(),
             identity,
             own_ports: Vec::new(),
             baggage: None,
@@ -92,7 +96,8 @@ impl OutboundConfig {
     /// The address of a client whom this listener is not for.
     fn stranger(&self, from: Origin) -> Option<IpAddr> {
         let address = canonical(from.address()?.ip());
-        let known = self.allow_from.is_empty() || self.allow_from.iter().any(|it| it.contains(address));
+        let lists = [&self.allow_from, &self.proxies];
+        let known = lists.iter().all(|list| list.is_empty() || list.iter().any(|it| it.contains(address)));
         (!known).then_some(address)
     }
 }
@@ -255,10 +260,20 @@ impl Tunnel {
         Ok((near, early, passage))
     }
 
-    async fn hear(&self, client: Client) -> Result<Wanted, TunnelError> {
+    async fn hear(&mut self, client: Client) -> Result<Wanted, TunnelError> {
         let limit = self.config.front_timeout;
+        let heard = async {
+            let mut client = client;
+            if !self.config.proxies.is_empty()
+                && let Some(address) = preamble::hear(&mut client).await?
+            {
+                self.from = Origin::Address(address);
+                self.record.client(self.from);
+            }
+            self.config.front.hear(client).await
+        };
         tokio::select! {
-            heard = timeout(limit, self.config.front.hear(client)) => {
+            heard = timeout(limit, heard) => {
                 Ok(heard.unwrap_or(Err(FrontError::Timeout(limit)))?)
             }
             () = self.drain.expired() => Err(TunnelError::Draining),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hbone_conn::{Request, Stream};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -28,6 +29,7 @@ use crate::outcome::{Break, RelayLimits};
 use crate::policy::{Access, Decision, Denial};
 use crate::pool::{Lease, Pool};
 use crate::post::asking::X_TUN;
+use crate::proxy_header::{self, ProxyVersion};
 use crate::reject::Rejection;
 use crate::sockets;
 use crate::way::Way;
@@ -122,7 +124,7 @@ impl<P> Caller<P> {
             record.source(source);
         }
         let found = tokio::select! {
-            found = reach(source.as_deref(), authority, &request, config, pool) => {
+            found = reach(source.as_deref(), authority, (&request, from), config, pool) => {
                 found.map_err(Failed::Rejected)
             }
             broken = near.failure() => Err(Failed::Gone(broken)),
@@ -175,7 +177,7 @@ impl Failed {
 async fn reach(
     source: Option<&SpiffeId>,
     authority: Authority,
-    request: &Request,
+    (request, from): (&Request, SocketAddr),
     config: &InboundConfig,
     pool: Pool,
 ) -> Result<Found, Rejection> {
@@ -185,7 +187,14 @@ async fn reach(
     judge(source, config, &authority, None, way.is_some()).map_err(Rejection::Denied)?;
     match way {
         Some(way) => onward(way, authority, request, config, pool).await,
-        None => here(source, authority, config).await,
+        None => {
+            let mut found = here(source, authority, config).await?;
+            if let (Some(version), End::Tcp(tcp)) = (config.proxy_protocol, &mut found.end) {
+                let client = client(request, config).unwrap_or(from);
+                introduce(tcp, version, client, source).await?;
+            }
+            Ok(found)
+        }
     }
 }
 
@@ -231,6 +240,30 @@ async fn here(
     }
     sockets::limit_unacknowledged(&tcp, config.unacknowledged);
     Ok(Found { end: End::Tcp(tcp), authority, address: Some(address.ip()), peer: None, lease: None })
+}
+
+/// Whom a caller names as its client, where that is believed (RFC 7239 4).
+fn client(request: &Request, config: &InboundConfig) -> Option<SocketAddr> {
+    let said = str::from_utf8(request.field("forwarded").filter(|_| config.trust_forwarded)?).ok()?;
+    let mut parts = said.split([',', ';']).map(str::trim);
+    parts.find_map(|part| part.strip_prefix("for="))?.trim_matches('"').parse().ok()
+}
+
+/// Tells the destination who calls, before anything else.
+async fn introduce(
+    tcp: &mut TcpStream,
+    version: ProxyVersion,
+    client: SocketAddr,
+    source: Option<&SpiffeId>,
+) -> Result<(), Rejection> {
+    let address = tcp.peer_addr().map_err(|error| unreachable(client, &error))?;
+    let header = proxy_header::write(version, client, address, source);
+    // A fresh socket has room for it.
+    tcp.write_all(&header).await.map_err(|error| unreachable(address, &error))
+}
+
+fn unreachable(address: SocketAddr, error: &io::Error) -> Rejection {
+    Rejection::Unreachable { address, cause: error.kind() }
 }
 
 impl Watch {

@@ -19,20 +19,21 @@ impl Resolver<'_> {
     /// A listener whose clients speak TLS with the destination, and name it.
     pub(super) fn sni(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Capture> {
         self.keep_local(raw, bind.as_ref());
-        let allow_from = self.allow_from(raw);
+        let (allow_from, proxies) = (self.allow_from(raw), self.proxies(raw));
         let targets = self.let_through(raw);
         let ways = self.ways(raw, known);
         let (targets, (routes, through)) = (targets?, ways?);
         let names = Names::new(targets);
         let (name, bind, allow_from) = (raw.name.as_ref()?.value.clone(), bind?, allow_from?);
         let summary = format!("{names} {through}{}", clients(&allow_from));
-        Some(Capture { name, kind: Kind::Sni, bind, allow_from, summary, front: Front::Sni(names), routes })
+        let (kind, front, proxies) = (Kind::Sni, Front::Sni(names), proxies?);
+        Some(Capture { name, kind, bind, allow_from, proxies, summary, front, routes })
     }
 
     /// A listener that ends TLS in front of one destination.
     pub(super) fn tls(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Capture> {
         self.keep_local(raw, bind.as_ref());
-        let allow_from = self.allow_from(raw);
+        let (allow_from, proxies) = (self.allow_from(raw), self.proxies(raw));
         let certificates = self.certificates(raw, &[], known.now);
         let Some(at) = &raw.destination else {
             let (key, section, example) = ("destination", raw.title.clone(), "\"127.0.0.1:80\"");
@@ -45,7 +46,8 @@ impl Resolver<'_> {
         let (name, bind, allow_from) = (raw.name.as_ref()?.value.clone(), bind?, allow_from?);
         let summary = format!("{destination} through {peer}, as {certificates}{}", clients(&allow_from));
         let (front, routes) = (Front::Tls(TlsFront { certificates, destination }), Routes::all(via));
-        Some(Capture { name, kind: Kind::Tls, bind, allow_from, summary, front, routes })
+        let (kind, proxies) = (Kind::Tls, proxies?);
+        Some(Capture { name, kind, bind, allow_from, proxies, summary, front, routes })
     }
 
     /// The certificates of a listener that ends TLS.
@@ -146,17 +148,7 @@ impl Resolver<'_> {
 
     /// The networks of the clients; none where something is wrong.
     fn allow_from(&mut self, raw: &RawListener) -> Option<Vec<Network>> {
-        let Some(list) = &raw.allow_from else { return Some(Vec::new()) };
-        if list.value.is_empty() {
-            let (section, reason) = (raw.title.clone(), "`allow_from` is an empty list");
-            let remedy = "leave the key out to mean everyone, or remove the listener";
-            self.fault(&list.span, Cause::Conflict { section, reason, remedy });
-            return None;
-        }
-        let wanted = "an address or a network: \"10.0.0.0/8\", \"fd00::/8\"";
-        let networks: Vec<_> =
-            list.value.iter().filter_map(|at| self.parse::<Network>("allow_from", at, wanted)).collect();
-        (networks.len() == list.value.len()).then_some(networks)
+        self.networks(raw, "allow_from", raw.allow_from.as_ref())
     }
 }
 

@@ -70,12 +70,16 @@ impl Kind {
     /// The keys that it takes.
     pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Tcp => &["destination", "peer", "allow_remote"],
-            Self::Socks5 | Self::HttpProxy => &["peer", "allow_remote", "user", "password_file"],
-            Self::Tls => &["certificates", "destination", "peer", "allow_remote", "allow_from"],
-            Self::Sni => &["names", "peer", "allow_remote", "allow_from"],
+            Self::Tcp => &["destination", "peer", "allow_remote", "proxy_protocol_from"],
+            Self::Socks5 | Self::HttpProxy => {
+                &["peer", "allow_remote", "user", "password_file", "proxy_protocol_from"]
+            }
+            Self::Tls => {
+                &["certificates", "destination", "peer", "allow_remote", "allow_from", "proxy_protocol_from"]
+            }
+            Self::Sni => &["names", "peer", "allow_remote", "allow_from", "proxy_protocol_from"],
             Self::Redirect | Self::Tproxy => &["peer", "allow_remote"],
-            Self::Hbone => &["istio_status", "services"],
+            Self::Hbone => &["istio_status", "proxy_protocol", "trust_forwarded", "services"],
         }
     }
 }

@@ -8,6 +8,7 @@ use hbone_tunnel::{Authority, Front, Routes, Way};
 use super::bind::Bind;
 use super::fault::Cause;
 use super::kind::{self, Kind};
+use super::proxies;
 use super::raw::RawListener;
 use super::resolved::{Capture, Inbound, PeerRoute};
 use super::resolver::{ADDRESS, Peers, Resolver};
@@ -86,6 +87,7 @@ impl Resolver<'_> {
     /// A listener all of whose connections have one destination.
     fn capture(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Capture> {
         self.keep_local(raw, bind.as_ref());
+        let proxies = self.proxies(raw);
         let Some(at) = &raw.destination else {
             let example = "\"127.0.0.1:80\"";
             self.fault(
@@ -100,7 +102,8 @@ impl Resolver<'_> {
         let (peer, via) = via;
         let summary = format!("{destination} through {peer}");
         let (front, routes) = (Front::Fixed(destination), Routes::all(via));
-        Some(Capture { name, kind: Kind::Tcp, bind, allow_from: Vec::new(), summary, front, routes })
+        let (allow_from, proxies) = (Vec::new(), proxies?);
+        Some(Capture { name, kind: Kind::Tcp, bind, allow_from, proxies, summary, front, routes })
     }
 
     /// The peer of a capture: the one it names, else the one that a route finds.
@@ -176,6 +179,11 @@ impl Resolver<'_> {
     fn inbound(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Inbound> {
         let istio_status = raw.istio_status.as_ref().is_some_and(|at| at.value);
         let services = self.services(raw);
+        let wanted = "\"v1\" or \"v2\"";
+        let version = raw.proxy_protocol.as_ref();
+        let proxy_protocol =
+            version.and_then(|at| self.checked("proxy_protocol", at, wanted, proxies::version));
+        let trust_forwarded = raw.trust_forwarded.as_ref().is_some_and(|at| at.value);
         let bind = bind?;
         let Some(address) = bind.address() else {
             let at = raw.bind.as_ref()?;
@@ -186,7 +194,17 @@ impl Resolver<'_> {
         };
         let name = raw.name.as_ref()?.value.clone();
         let (routes, summary) = Self::onward(&name, known)?;
-        Some(Inbound { name, bind: address, istio_status, routes, summary, services: services? })
+        let services = services?;
+        Some(Inbound {
+            name,
+            bind: address,
+            proxy_protocol,
+            trust_forwarded,
+            istio_status,
+            routes,
+            summary,
+            services,
+        })
     }
 
     /// Destinations by name.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hbone_tunnel::{Account, Front};
+use hbone_tunnel::{Account, Front, Network, ProxyVersion};
 
 use super::bind::Bind;
 use super::fault::Cause;
@@ -12,6 +12,7 @@ use super::listeners::Known;
 use super::raw::RawListener;
 use super::resolved::Capture;
 use super::resolver::Resolver;
+use super::source::At;
 use crate::certs::{self, CertificateError};
 
 impl Resolver<'_> {
@@ -24,7 +25,7 @@ impl Resolver<'_> {
         known: Known<'_>,
     ) -> Option<Capture> {
         self.keep_local(raw, bind.as_ref());
-        let account = self.account(raw);
+        let (account, proxies) = (self.account(raw), self.proxies(raw));
         let ways = self.ways(raw, known);
         let (account, (routes, through), bind, name) =
             (account?, ways?, bind?, raw.name.as_ref()?.value.clone());
@@ -32,7 +33,41 @@ impl Resolver<'_> {
             if account.is_some() { "what clients with the password ask for" } else { "what is asked for" };
         let summary = format!("{whom} {through}");
         let front = if kind == Kind::Socks5 { Front::Socks5(account) } else { Front::HttpConnect(account) };
-        Some(Capture { name, kind, bind, allow_from: Vec::new(), summary, front, routes })
+        let (allow_from, proxies) = (Vec::new(), proxies?);
+        Some(Capture { name, kind, bind, allow_from, proxies, summary, front, routes })
+    }
+
+    /// The proxies in front that say by the PROXY protocol who calls; none after a fault.
+    pub(super) fn proxies(&mut self, raw: &RawListener) -> Option<Vec<Network>> {
+        let networks = self.networks(raw, "proxy_protocol_from", raw.proxy_protocol_from.as_ref())?;
+        if let (Some(at), Some(unix)) = (&raw.proxy_protocol_from, &raw.bind)
+            && unix.value.starts_with("unix:")
+        {
+            let (section, reason) =
+                (raw.title.clone(), "proxies are known by their address, a unix socket has none");
+            self.fault(&at.span, Cause::Conflict { section, reason, remedy: "bind to an address" });
+        }
+        Some(networks)
+    }
+
+    /// A list of networks; none after a fault.
+    pub(super) fn networks(
+        &mut self,
+        raw: &RawListener,
+        key: &'static str,
+        list: Option<&At<Vec<At<String>>>>,
+    ) -> Option<Vec<Network>> {
+        let Some(list) = list else { return Some(Vec::new()) };
+        if list.value.is_empty() {
+            let (section, reason) = (raw.title.clone(), "an empty list of networks");
+            let remedy = "leave the key out to mean everyone, or remove the listener";
+            self.fault(&list.span, Cause::Conflict { section, reason, remedy });
+            return None;
+        }
+        let wanted = "an address or a network: \"10.0.0.0/8\", \"fd00::/8\"";
+        let networks: Vec<_> =
+            list.value.iter().filter_map(|at| self.parse::<Network>(key, at, wanted)).collect();
+        (networks.len() == list.value.len()).then_some(networks)
     }
 
     /// The account, if clients need one; none after a fault.
@@ -63,5 +98,14 @@ impl Resolver<'_> {
         let wanted = "a name of 1 to 255 octets without a colon, and a file whose first line is the password";
         let account = self.checked("user", user, wanted, |user| Account::new(user, password))?;
         Some(Some(Arc::new(account)))
+    }
+}
+
+/// Which header of the PROXY protocol is meant.
+pub(super) fn version(text: &str) -> Result<ProxyVersion, &'static str> {
+    match text {
+        "v1" => Ok(ProxyVersion::One),
+        "v2" => Ok(ProxyVersion::Two),
+        _ => Err("there is no such version of the PROXY protocol"),
     }
 }

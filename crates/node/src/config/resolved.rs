@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hbone_tunnel::{Authority, Front, Identity, Network, Policy, PolicyError, Routes, Target, Way};
+use hbone_tunnel::{
+    Authority, Front, Identity, Network, Policy, PolicyError, ProxyVersion, Routes, Target, Way,
+};
 
 use super::bind::Bind;
 use super::kind::Kind;
@@ -51,6 +53,8 @@ pub struct Capture {
     pub bind: Bind,
     /// The networks of its clients; an empty list is everyone.
     pub allow_from: Vec<Network>,
+    /// The proxies in front, which tell who calls by the PROXY protocol; an empty list is none.
+    pub proxies: Vec<Network>,
     /// Where its connections go, for people.
     pub summary: String,
     /// How its clients say where they want to go.
@@ -66,6 +70,10 @@ pub struct Inbound {
     pub name: String,
     /// The address to listen on.
     pub bind: SocketAddr,
+    /// Whether destinations are told who calls, and in which form.
+    pub proxy_protocol: Option<ProxyVersion>,
+    /// Whether callers are believed in who their clients are.
+    pub trust_forwarded: bool,
     /// Whether a refusal is answered with 401, as Istio does, rather than 403.
     pub istio_status: bool,
     /// What is reached through another node; all else is dialled from here.
@@ -80,7 +88,16 @@ impl Inbound {
     /// The defaults.
     pub fn new(name: &str, bind: SocketAddr) -> Self {
         let (routes, services) = (Routes::default(), BTreeMap::new());
-        Self { name: name.to_owned(), bind, istio_status: false, routes, summary: None, services }
+        Self {
+            name: name.to_owned(),
+            bind,
+            proxy_protocol: None,
+            trust_forwarded: false,
+            istio_status: false,
+            routes,
+            summary: None,
+            services,
+        }
     }
 }
 

@@ -32,6 +32,15 @@ impl Resolver<'_> {
         let ((routes, through), name) = (ways?, raw.name.as_ref()?.value.clone());
         let front = if kind == Kind::Redirect { Front::Redirect } else { Front::Transparent };
         let summary = format!("where its clients go {through}");
-        Some(Capture { name, kind, bind, summary, front, routes, allow_from: Vec::new() })
+        Some(Capture {
+            name,
+            kind,
+            bind,
+            summary,
+            front,
+            routes,
+            allow_from: Vec::new(),
+            proxies: Vec::new(),
+        })
     }
 }

@@ -85,7 +85,7 @@ fn from_flags(ask: &Connect) -> Result<(Resolved, Way), Failure> {
 fn captures(ask: &Connect, way: &Way) -> Result<Vec<Capture>, Failure> {
     let capture = |name: &str, kind, bind: &Bind, summary: String, front| {
         let (name, bind, routes) = (name.to_owned(), bind.clone(), Routes::all(way.clone()));
-        Capture { name, kind, bind, allow_from: Vec::new(), summary, front, routes }
+        Capture { name, kind, bind, allow_from: Vec::new(), proxies: Vec::new(), summary, front, routes }
     };
     let mut captures = Vec::new();
     for forward in &ask.local {

@@ -110,6 +110,7 @@ impl Nodes {
                 kind: Kind::Tcp,
                 bind,
                 allow_from: Vec::new(),
+                proxies: Vec::new(),
                 summary,
                 front,
                 routes,

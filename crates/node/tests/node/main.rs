@@ -16,6 +16,7 @@ mod gateway_faults;
 mod gateways;
 mod process;
 mod proxies;
+mod proxy_protocol;
 mod readme;
 mod reload;
 mod signals;

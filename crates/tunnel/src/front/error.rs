@@ -8,6 +8,7 @@ use super::client_hello::HelloError;
 use super::sni::NameError;
 use crate::authority::AuthorityError;
 use crate::certificates::ShakeError;
+use crate::proxy_header::HeaderFault;
 
 /// Why nothing was opened for a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +49,8 @@ pub enum FrontError {
     Hello(HelloError),
     /// The name in its ClientHello leads nowhere.
     Name(NameError),
+    /// No header of the PROXY protocol in front of it, where there must be one.
+    Header(HeaderFault),
     /// No rule of a packet filter brought it here.
     NotCaptured,
     /// It was meant for a listener of this node.
@@ -107,6 +110,7 @@ impl fmt::Display for FrontError {
             }
             Self::Shake(error) => write!(f, "no TLS with the client: {error}"),
             Self::Name(error) => write!(f, "the client was refused: {error}"),
+            Self::Header(fault) => write!(f, "the connection is refused: {fault}"),
             Self::NotCaptured => f.write_str(
                 "nothing redirected the connection to here; check the rules (`hbone capture rules` prints them)",
             ),

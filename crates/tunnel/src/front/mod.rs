@@ -8,6 +8,7 @@ mod client;
 pub(crate) mod client_hello;
 mod error;
 mod http_connect;
+pub(crate) mod preamble;
 mod reply;
 mod sni;
 mod socks5;
