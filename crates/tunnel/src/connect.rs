@@ -8,9 +8,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hbone_conn::{Config, ConnectionError, Driver, Handle, Request, Side, Timeout, Tls, TlsError, establish};
+use hbone_conn::{
+    Config, ConnectionError, Driver, Handle, Request, Side, Timeout, Tls, TlsError, Wire, establish,
+};
 use rustls::pki_types::ServerName;
 use rustls::{CipherSuite, ClientConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -65,9 +68,9 @@ pub enum Step {
 }
 
 /// A connection whose driver is not running yet.
-pub(crate) struct Secured {
+pub(crate) struct Secured<T> {
     pub(crate) handle: Handle,
-    pub(crate) driver: Driver<Watched<Tls<TcpStream>>>,
+    pub(crate) driver: Driver<Watched<Tls<T>>>,
     pub(crate) peer: SpiffeId,
     /// The last second in which both certificates are valid.
     pub(crate) not_after: SystemTime,
@@ -75,8 +78,8 @@ pub(crate) struct Secured {
 }
 
 /// TLS that stands, and nothing said inside it.
-pub(crate) struct Shaken {
-    pub(crate) tls: Tls<TcpStream>,
+pub(crate) struct Shaken<T> {
+    pub(crate) tls: Tls<T>,
     pub(crate) peer: SpiffeId,
     /// The last second in which both certificates are valid.
     pub(crate) not_after: SystemTime,
@@ -89,13 +92,28 @@ pub(crate) async fn secure(
     peer: &Peer,
     config: &ConnectConfig,
     progress: impl FnMut(Step),
-) -> Result<Secured, TunnelError> {
+) -> Result<Secured<TcpStream>, TunnelError> {
     let client = identity.client_config(&peer.expected)?;
-    let Shaken { tls, peer, not_after, .. } = shake(identity, peer, config, client, None, progress).await?;
-    let (wire, verdict) = Watched::new(tls);
-    // The far node opens no streams towards us: `Incoming` goes at once.
-    let (handle, _, driver) = establish(Side::Client, wire, config.connection.clone());
-    Ok(Secured { handle, driver, peer, not_after, verdict })
+    Ok(Secured::over(shake(identity, peer, config, client, None, progress).await?, config))
+}
+
+/// The same over what leads to a node, such as a tunnel of another one.
+pub(crate) async fn secure_over<T>(
+    io: T,
+    identity: &Identity,
+    peer: &Peer,
+    config: &ConnectConfig,
+) -> Result<Secured<T>, TunnelError>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    Tls<T>: Wire,
+{
+    let client = identity.client_config(&peer.expected)?;
+    // An address is not sent, and identities are judged without it.
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let name = ServerName::IpAddress(nowhere.ip().into());
+    let shaken = shake_over((io, nowhere), identity, peer, config, (client, name), |_| ()).await?;
+    Ok(Secured::over(shaken, config))
 }
 
 /// Walks the steps up to TLS, whatever is spoken inside. `name` is asked for if `client` sends one (SNI).
@@ -106,7 +124,7 @@ pub(crate) async fn shake(
     client: Arc<ClientConfig>,
     name: Option<ServerName<'static>>,
     mut progress: impl FnMut(Step),
-) -> Result<Shaken, TunnelError> {
+) -> Result<Shaken<TcpStream>, TunnelError> {
     let at = &peer.address;
     let limit = config.dial_timeout;
     // What this node dials for itself is a share of its own. TLS tells a cut from an end: no guard.
@@ -114,8 +132,20 @@ pub(crate) async fn shake(
     let (tcp, address) =
         dial(at, means, |_| Ok::<(), Infallible>(())).await.map_err(|error| dial_error(error, at, limit))?;
     progress(Step::Connected { address });
-    let shaking =
-        Tls::connect(tcp, client, name.unwrap_or_else(|| ServerName::IpAddress(address.ip().into())));
+    let name = name.unwrap_or_else(|| ServerName::IpAddress(address.ip().into()));
+    shake_over((tcp, address), identity, peer, config, (client, name), progress).await
+}
+
+async fn shake_over<T: AsyncRead + AsyncWrite + Unpin>(
+    (io, address): (T, SocketAddr),
+    identity: &Identity,
+    peer: &Peer,
+    config: &ConnectConfig,
+    (client, name): (Arc<ClientConfig>, ServerName<'static>),
+    mut progress: impl FnMut(Step),
+) -> Result<Shaken<T>, TunnelError> {
+    let at = &peer.address;
+    let shaking = Tls::connect(io, client, name);
     let tls = timeout(config.handshake_timeout, shaking)
         .await
         .map_err(|_| TunnelError::HandshakeTimeout { peer: at.clone(), after: config.handshake_timeout })?
@@ -130,7 +160,18 @@ pub(crate) async fn shake(
     Ok(Shaken { tls, peer: who, not_after, address })
 }
 
-impl Secured {
+impl<T> Secured<T>
+where
+    Tls<T>: Wire,
+{
+    fn over(shaken: Shaken<T>, config: &ConnectConfig) -> Self {
+        let Shaken { tls, peer, not_after, .. } = shaken;
+        let (wire, verdict) = Watched::new(tls);
+        // The far node opens no streams towards us: `Incoming` goes at once.
+        let (handle, _, driver) = establish(Side::Client, wire, config.connection.clone());
+        Self { handle, driver, peer, not_after, verdict }
+    }
+
     /// What to wait with for the peer's SETTINGS once the driver runs. A server judges our certificate after
     /// our handshake is done, so its refusal comes here.
     pub(crate) fn settings(&self, at: &Authority, limit: Duration) -> Settings {

@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use crate::authority::{Authority, Host};
+use crate::identity::SpiffeId;
 use crate::route::Peer;
 use crate::tls::IdentityError;
 
@@ -25,6 +26,17 @@ pub enum Hop {
     Web(WebNode),
     /// HTTP/2 without TLS (RFC 9113 3.3): over links that are trusted for other reasons.
     Plain(PlainNode),
+    /// mTLS with a node that only another node reaches, inside a tunnel of that one.
+    Inside(Box<InsideNode>),
+}
+
+/// A node that is reached inside the tunnel of another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InsideNode {
+    /// The node that is asked for the tunnel. It sees ciphertext only.
+    pub gateway: Peer,
+    /// What it is asked for, and who must answer there.
+    pub node: Peer,
 }
 
 /// A server that is known by its name, as on the web.
@@ -67,7 +79,26 @@ impl Hop {
             Self::Node(peer) => &peer.address,
             Self::Web(web) => &web.address,
             Self::Plain(plain) => &plain.address,
+            Self::Inside(inside) => &inside.node.address,
         }
+    }
+
+    /// The same with the expected identities in order, each once: what two tunnels must agree on to share a connection.
+    pub(crate) fn sorted(&self) -> Self {
+        fn sort(peer: &mut Peer) {
+            peer.expected.sort_unstable();
+            peer.expected.dedup();
+        }
+        let mut hop = self.clone();
+        match &mut hop {
+            Self::Node(peer) => sort(peer),
+            Self::Inside(inside) => {
+                sort(&mut inside.gateway);
+                sort(&mut inside.node);
+            }
+            Self::Web(_) | Self::Plain(_) => {}
+        }
+        hop
     }
 }
 
@@ -106,14 +137,20 @@ impl Hash for WebRoots {
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Node(Peer { address, expected }) => {
-                let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
-                write!(f, "{address} as {}", expected.join(" or "))
+            Self::Node(peer) => write!(f, "{} as {}", peer.address, either(&peer.expected)),
+            Self::Inside(inside) => {
+                let InsideNode { gateway, node } = &**inside;
+                write!(f, "{} as {} inside {}", node.address, either(&node.expected), gateway.address)
             }
             Self::Web(WebNode { address, name, .. }) => write!(f, "{address} as {name}"),
             Self::Plain(plain) => plain.fmt(f),
         }
     }
+}
+
+/// Identities, for people.
+pub(crate) fn either(expected: &[SpiffeId]) -> String {
+    expected.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 impl fmt::Display for PlainNode {

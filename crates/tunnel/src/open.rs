@@ -62,6 +62,11 @@ impl Opener {
             Way::Post(post) => self.inside(post, destination, told).await,
             Way::Plain(plain) => self.through(&Hop::Plain(plain.clone()), destination, told).await,
             Way::Reverse(peer) => self.down(peer, destination, told).await,
+            Way::Double(double) => {
+                let mut told = told.to_vec();
+                told.extend(double.network.iter().map(|network| ("x-forwarded-network", network.clone())));
+                self.through(&double.hop(destination), destination, &told).await
+            }
         }
     }
 

@@ -5,6 +5,8 @@
 //! decided in `pool_plan`; this file dials, counts and lets go.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -22,9 +24,10 @@ use crate::expiry;
 use crate::hop::Hop;
 use crate::identity::SpiffeId;
 use crate::pool_plan::{Backoff, Limits, Load, Plan, plan};
-use crate::reach::{Reached, reach};
+use crate::reach::{Gateways, Reached, Through, reach};
 use crate::resolver::SystemResolver;
 use crate::reverse::Registry;
+use crate::route::Peer;
 use crate::tls::Identity;
 
 /// How connections are shared.
@@ -303,12 +306,7 @@ enum Wait {
 
 impl Key {
     fn new(identity: &Identity, hop: &Hop) -> Self {
-        let mut hop = hop.clone();
-        if let Hop::Node(peer) = &mut hop {
-            peer.expected.sort_unstable();
-            peer.expected.dedup();
-        }
-        Self { identity: identity.serial(), hop }
+        Self { identity: identity.serial(), hop: hop.sorted() }
     }
 }
 
@@ -358,14 +356,15 @@ impl Shared {
     async fn dial(
         self: Arc<Self>,
         key: Key,
-        identity: &Identity,
+        identity: &Arc<Identity>,
         hop: &Hop,
         told: watch::Sender<Option<Outcome>>,
     ) {
         let mut undo = Abandoned { shared: &self, key: &key, armed: true };
         let connect = &self.config.connect;
         let ready = async {
-            let reached = reach(identity, hop, connect).await?;
+            let below = Below { pool: Pool { shared: Arc::clone(&self) }, identity };
+            let reached = reach(identity, hop, connect, &below).await?;
             let Reached { handle, driver, peer, not_after, settings } = reached;
             let driver = tokio::spawn(driver);
             settings.arrive().await?;
@@ -439,6 +438,26 @@ impl Shared {
             forget(&mut slots, key, connection.serial);
         }
         unused
+    }
+}
+
+/// Tunnels for connections inside them, out of the same pool.
+struct Below<'a> {
+    pool: Pool,
+    identity: &'a Arc<Identity>,
+}
+
+impl Gateways for Below<'_> {
+    fn tunnel<'a>(
+        &'a self,
+        gateway: &'a Peer,
+        request: &'a Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Through, TunnelError>> + Send + 'a>> {
+        Box::pin(async move {
+            let opened = self.pool.connect(self.identity, &Hop::Node(gateway.clone()), request).await?;
+            let Opened { stream, response, lease } = opened;
+            Ok(Through { stream, response, place: Box::new(lease) })
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hbone_conn::{ConnectionError, Handle, Plain, Side, Tls, Wire, establish};
+use hbone_conn::{ConnectionError, Handle, Plain, Request, Response, Side, Stream, Tls, Wire, establish};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -20,11 +20,13 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::authority::{Authority, Host};
-use crate::connect::{ConnectConfig, Secured, Settings, dial_error, secure, tls_error};
+use crate::connect::{ConnectConfig, Secured, Settings, dial_error, secure, secure_over, tls_error};
 use crate::dial::{Means, dial};
 use crate::error::TunnelError;
-use crate::hop::{Hop, PlainNode, UnixPlace, WebNode};
+use crate::hop::{Hop, InsideNode, PlainNode, UnixPlace, WebNode};
 use crate::identity::SpiffeId;
+use crate::reason::Reason;
+use crate::route::Peer;
 use crate::tls::{H2, Identity, provider, validity};
 use crate::watched::{Verdict, Watched};
 
@@ -48,6 +50,7 @@ pub(crate) async fn reach(
     identity: &Identity,
     hop: &Hop,
     config: &ConnectConfig,
+    gateways: &dyn Gateways,
 ) -> Result<Reached, TunnelError> {
     match hop {
         Hop::Node(peer) => {
@@ -59,7 +62,56 @@ pub(crate) async fn reach(
         }
         Hop::Web(web) => of_the_web(web, config).await,
         Hop::Plain(plain) => in_the_clear(plain, config).await,
+        Hop::Inside(inside) => within(identity, inside, config, gateways).await,
     }
+}
+
+/// Who opens tunnels in which connections are made: the pool, which shares the connections below those too.
+pub(crate) trait Gateways: Sync {
+    /// A tunnel through a node, whatever it answered.
+    fn tunnel<'a>(
+        &'a self,
+        gateway: &'a Peer,
+        request: &'a Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Through, TunnelError>> + Send + 'a>>;
+}
+
+/// A tunnel in which a connection is made.
+pub(crate) struct Through {
+    pub(crate) stream: Stream,
+    pub(crate) response: Response,
+    /// Its place on the connection below, held as long as the connection in it.
+    pub(crate) place: Box<dyn Send>,
+}
+
+/// A connection inside a tunnel.
+async fn within(
+    identity: &Identity,
+    inside: &InsideNode,
+    config: &ConnectConfig,
+    gateways: &dyn Gateways,
+) -> Result<Reached, TunnelError> {
+    let InsideNode { gateway, node } = inside;
+    let request = Request::connect(&node.address.to_string());
+    // Whoever waits for the connection has a limit of its own; this one is for the dial, which outlives them.
+    let after = config.dial_timeout + 2 * config.handshake_timeout;
+    let late = || TunnelError::SetupTimeout { peer: gateway.address.clone(), after };
+    let opened = timeout(after, gateways.tunnel(gateway, &request)).await;
+    let Through { stream, response, place } = opened.map_err(|_| late())??;
+    if response.status() != 200 {
+        let (status, reason) = (response.status(), Reason::of(&response));
+        let (peer, destination) = (gateway.address.clone(), node.address.clone());
+        return Err(TunnelError::Rejected { peer, destination, status, reason });
+    }
+    let secured = secure_over(stream, identity, node, config).await?;
+    let settings = secured.settings(&node.address, config.handshake_timeout);
+    let Secured { handle, driver, peer, not_after, .. } = secured;
+    let driver: Running = Box::pin(async move {
+        let ended = driver.await;
+        drop(place);
+        ended
+    });
+    Ok(Reached { handle, driver, peer: Some(peer), not_after: Some(not_after), settings })
 }
 
 async fn of_the_web(web: &WebNode, config: &ConnectConfig) -> Result<Reached, TunnelError> {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::authority::Authority;
-use crate::hop::{Hop, PlainNode};
+use crate::hop::{Hop, InsideNode, PlainNode, either};
 use crate::identity::SpiffeId;
 use crate::matcher::Target;
 use crate::post::Post;
@@ -25,6 +25,8 @@ pub enum Way {
     Post(Box<Post>),
     /// A CONNECT at a node that has dialled this one.
     Reverse(ReversePeer),
+    /// A CONNECT at a node that is reached inside a tunnel of another: mTLS end to end in mTLS (double HBONE).
+    Double(Double),
 }
 
 /// A node that has dialled this one.
@@ -36,12 +38,35 @@ pub struct ReversePeer {
     pub expected: Vec<SpiffeId>,
 }
 
+/// A node behind another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Double {
+    /// The node that is asked for the outer tunnel.
+    pub gateway: Peer,
+    /// What it is asked for, as it shall dial or route it; the destination itself when there is none.
+    pub address: Option<Authority>,
+    /// Who must answer inside.
+    pub expected: Vec<SpiffeId>,
+    /// This node's network, told inside as `x-forwarded-network`; for telemetry only.
+    pub network: Option<String>,
+}
+
+impl Double {
+    /// The node to which tunnels for a destination go.
+    pub(crate) fn hop(&self, destination: &Authority) -> Hop {
+        let address = self.address.as_ref().unwrap_or(destination).clone();
+        let node = Peer { address, expected: self.expected.clone() };
+        Hop::Inside(Box::new(InsideNode { gateway: self.gateway.clone(), node }))
+    }
+}
+
 impl Way {
     /// Where its connections go, if that is an address of TCP.
     pub(crate) const fn address(&self) -> Option<&Authority> {
         match self {
             Self::Node(peer) => Some(&peer.address),
             Self::Plain(PlainNode { address, unix: None }) => Some(address),
+            Self::Double(double) => Some(&double.gateway.address),
             Self::Plain(_) | Self::Reverse(_) => None,
             Self::Post(post) => post.tcp(),
         }
@@ -54,8 +79,12 @@ impl fmt::Display for Way {
             Self::Node(peer) => Hop::Node(peer.clone()).fmt(f),
             Self::Plain(plain) => plain.fmt(f),
             Self::Reverse(ReversePeer { name, expected }) => {
-                let expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
-                write!(f, "reverse {name} as {}", expected.join(" or "))
+                write!(f, "reverse {name} as {}", either(expected))
+            }
+            Self::Double(Double { gateway, address, expected, .. }) => {
+                let address =
+                    address.as_ref().map_or_else(|| "the destination".to_owned(), ToString::to_string);
+                write!(f, "{address} as {} inside {}", either(expected), Hop::Node(gateway.clone()))
             }
             Self::Post(post) => post.fmt(f),
         }

@@ -17,15 +17,16 @@ use crate::certs::CertificateError;
 
 impl Resolver<'_> {
     /// All of them by name.
-    pub(super) fn peers(&mut self, raw: &[RawPeer]) -> Peers {
+    pub(super) fn peers(&mut self, raw: &[RawPeer], network: Option<&str>) -> Peers {
         self.names("peer", raw.iter().map(|peer| peer.name.as_ref()));
         let mut peers = Peers::new();
-        for raw in raw {
+        for raw in raw.iter().filter(|raw| raw.through.is_none()) {
             let peer = self.peer(raw);
             if let Some(name) = &raw.name {
                 peers.entry(name.value.clone()).or_insert(peer);
             }
         }
+        self.peers_behind(raw, network, &mut peers);
         peers
     }
 
@@ -158,7 +159,7 @@ impl Resolver<'_> {
     }
 
     /// Identities of which a far end must have one; a fault when there are none.
-    fn identities(
+    pub(super) fn identities(
         &mut self,
         key: &'static str,
         section: &str,

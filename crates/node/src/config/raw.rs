@@ -26,6 +26,7 @@ pub(super) struct Raw {
 pub(super) struct RawNode {
     pub(super) name: Option<At<String>>,
     pub(super) mark: Option<At<u64>>,
+    pub(super) network: Option<At<String>>,
     pub(super) baggage: Vec<(At<String>, At<String>)>,
 }
 
@@ -85,6 +86,7 @@ pub(super) struct RawPeer {
     pub(super) name: Option<At<String>>,
     pub(super) address: Option<At<String>>,
     pub(super) identities: Option<At<Vec<At<String>>>>,
+    pub(super) through: Option<At<String>>,
     pub(super) plain: Option<At<bool>>,
     pub(super) post: Option<RawPost>,
 }
@@ -185,6 +187,7 @@ impl RawNode {
         let raw = Self {
             name: section.string("name"),
             mark: section.integer("mark", 0..=u64::from(u32::MAX)),
+            network: section.string("network"),
             baggage: section.pairs("baggage"),
         };
         section.finish(source, faults);
@@ -274,11 +277,16 @@ impl RawPeer {
         let raw = Self {
             title: section.title().to_owned(),
             name: section.required("name", "\"bob\""),
-            address: section.required("address", "\"192.0.2.7:15008\""),
+            address: section.string("address"),
             identities: section.strings("identity"),
             plain: section.boolean("plain"),
+            through: section.string("through"),
             post: section.table("post").map(|post| RawPost::read(post, source, faults)),
         };
+        // Behind another peer, the destination may say it.
+        if !section.has("address") && !section.has("through") {
+            section.missing("address", "\"192.0.2.7:15008\"");
+        }
         let nobody = raw.plain.as_ref().is_some_and(|at| at.value) && raw.post.is_none();
         if !section.has("identity") && !nobody {
             section.missing("identity", "\"spiffe://example.org/ns/default/sa/bob\"");

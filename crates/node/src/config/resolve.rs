@@ -23,7 +23,8 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let baggage = resolver.baggage(&raw.node);
     let identity = resolver.identity(raw.identity.as_ref(), now);
     resolver.trust_domain = identity.as_ref().map(|own| own.identity.id().trust_domain().to_owned());
-    let peers = resolver.peers(&raw.peers);
+    let network = resolver.network(&raw.node);
+    let peers = resolver.peers(&raw.peers, network.as_deref());
     let listeners = resolver.names("listener", raw.listeners.iter().map(|it| it.name.as_ref()));
     let routes = resolver.routes(&raw.routes, &listeners, &peers);
     resolver.local_routes(&raw.routes, &raw.listeners);
@@ -71,6 +72,14 @@ impl Resolver<'_> {
         let Some(at) = &raw.name else { return "hbone".into() };
         self.checked("name", at, "a short name like \"node-1\"", |text| value::name(text).map(str::to_owned))
             .unwrap_or_default()
+    }
+
+    /// Told to nodes behind gateways, in a field: the characters of a name.
+    fn network(&mut self, raw: &RawNode) -> Option<String> {
+        let at = raw.network.as_ref()?;
+        self.checked("network", at, "a short name like \"west-1\"", |text| {
+            value::name(text).map(str::to_owned)
+        })
     }
 
     /// The baggage as one field value; W3C Baggage 3.3.1 has no room for other characters without escapes.

@@ -368,3 +368,32 @@ fn a_local_route_belongs_to_a_listener_that_serves_peers_and_has_no_peer() {
         assert!(at == place && what.contains(part), "{at} {what}; wanted {place} {part}");
     }
 }
+
+#[test]
+fn a_peer_behind_another_says_which_and_that_one_is_dialled() {
+    let peer = |name: &str, more: &str| {
+        format!("[[peers]]\nname = \"{name}\"\nidentity = \"{}\"\n{more}\n", id("bob"))
+    };
+    let text = [
+        identity_section("alice"),
+        peer("gate", "address = \"192.0.2.7:15008\""),
+        peer("bob", "through = \"gate\""),
+        peer("far", "through = \"bob\""),
+        peer("self", "through = \"self\""),
+        peer("lost", "through = \"gat\""),
+        peer("none", "# 29: neither"),
+        "[node]\nnetwork = \"a b\"\n".into(),
+    ];
+    let found = faults(&lab(), &text.concat());
+    let wanted = [
+        ("16:11", "itself reached"),
+        ("20:11", "itself reached"),
+        ("24:11", "did you mean `gate`"),
+        ("25:1", "has no `address`"),
+        ("30:11", "a short name"),
+    ];
+    assert_eq!(found.len(), wanted.len(), "{found:?}");
+    for ((at, what), (place, part)) in found.iter().zip(wanted) {
+        assert!(at == place && what.contains(part), "{at} {what}; wanted {place} {part}");
+    }
+}

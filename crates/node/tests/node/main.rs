@@ -10,6 +10,7 @@ mod common;
 mod config_faults;
 mod connect;
 mod demo;
+mod double;
 mod fake;
 mod gateway;
 mod gateway_faults;

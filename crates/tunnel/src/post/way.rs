@@ -38,6 +38,7 @@ impl Post {
         match &self.hop {
             Hop::Plain(plain) if plain.unix.is_some() => None,
             Hop::Node(_) | Hop::Web(_) | Hop::Plain(_) => Some(self.hop.address()),
+            Hop::Inside(inside) => Some(&inside.gateway.address),
         }
     }
 

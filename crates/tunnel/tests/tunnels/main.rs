@@ -5,6 +5,7 @@
 mod captured;
 mod common;
 mod descriptors;
+mod double;
 mod drain;
 mod limits;
 mod pool;
