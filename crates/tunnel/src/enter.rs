@@ -9,6 +9,7 @@ use hbone_conn::{Request, Response, Stream, StreamError};
 use tokio::time::timeout;
 
 use crate::authority::Authority;
+use crate::decisive::repeated;
 use crate::errand::Errand;
 use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
@@ -41,6 +42,9 @@ pub(crate) async fn enter(
     snapshot: &Snapshot,
 ) -> Result<Entered, Rejection> {
     let config = &snapshot.config;
+    if let Some(field) = repeated(request) {
+        return Err(refused(stream, request, config, Rejection::Repeated { field }));
+    }
     let authority = match Errand::of(request, &config.services) {
         Ok(Errand::Tunnel(authority)) => {
             let near = Near { end: End::Stream(stream), answered: false };

@@ -5,12 +5,16 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod ask;
 mod authority;
 mod certificates;
 mod chance;
+mod claims;
 mod connect;
 mod counter;
+mod decisive;
+mod denial;
 mod dial;
 mod doorway;
 mod downward;
@@ -30,6 +34,7 @@ mod inbound;
 mod inbound_config;
 mod intake;
 mod join;
+mod judge;
 mod leg;
 mod legs;
 mod listener;
@@ -53,6 +58,7 @@ mod relay;
 mod resolver;
 mod reverse;
 mod route;
+mod rule;
 mod serve;
 mod share;
 mod silence;
@@ -68,9 +74,12 @@ mod way;
 #[cfg(test)]
 mod testing;
 
+pub use access::Access;
 pub use authority::{Authority, AuthorityError, Host, HostName};
 pub use certificates::{Certificates, ServedCertificate, ShakeError};
+pub use claims::{Claim, Claims};
 pub use connect::{ConnectConfig, Step, probe};
+pub use denial::Denial;
 pub use drain::{Drain, DrainReport, Shutdown, drain};
 pub use error::{Class, TunnelError};
 pub use escape::Escaped;
@@ -80,12 +89,12 @@ pub use identity::{LeafError, SpiffeError, SpiffeId, TrustDomain, leaf_identity}
 pub use inbound::Inbound;
 pub use inbound_config::{InboundConfig, InboundLimits};
 pub use listener::Listener;
-pub use matcher::{Source, Target, TargetError};
+pub use matcher::{ServerName, Source, Target, TargetError};
 pub use network::{AddressClass, Network, NetworkError};
 pub use onward::HopFault;
 pub use outbound::{Outbound, OutboundConfig};
 pub use outcome::{Break, Direction, RelayLimits, Relayed};
-pub use policy::{Access, Action, Decision, Denial, Policy, PolicyError, Rule};
+pub use policy::{Decision, Policy, PolicyError, Rehearsal, Trace};
 pub use pool::{Pool, PoolConfig, PoolReport};
 pub use post::{InnerFault, Post, TokenFault, TokenSource};
 pub use proxy_header::{HeaderFault, ProxyVersion};
@@ -97,6 +106,7 @@ pub use reverse::{
     Reception, Registry, ReverseConfig, ReverseDialer, ReverseName, ReverseNameError, ReverseNames, Serves,
 };
 pub use route::{Peer, Route, RouteError};
+pub use rule::{Action, Choice, Miss, Mode, Rule};
 pub use single::{Single, connect};
 pub use sockets::mark_connections;
 pub use tls::{Identity, IdentityError};

@@ -6,13 +6,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::authority::{Authority, Host, HostName};
+use crate::authority::{Authority, AuthorityError, Host, HostName};
 use crate::identity::{SCHEME, SpiffeError, SpiffeId, TrustDomain, check_segment};
 use crate::network::{Network, canonical, embedded};
 
 /// Callers that a rule is for. Every one of them has an identity.
 ///
-/// Written `*`, `spiffe://td`, `spiffe://td/ns/shop` or `spiffe://td/ns/shop/sa/cart`.
+/// Written `*`, `spiffe://td`, `spiffe://td/ns/shop`, `spiffe://td/ns/shop/sa/cart` or `spiffe://td/ns/shop/sa/web-*`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// Every caller with an identity.
@@ -21,6 +21,8 @@ pub enum Source {
     TrustDomain(TrustDomain),
     /// Every identity of a namespace.
     Namespace(TrustDomain, String),
+    /// The identities of a namespace whose service account begins so.
+    Prefix(TrustDomain, String, String),
     /// One identity.
     Identity(SpiffeId),
 }
@@ -34,6 +36,11 @@ impl Source {
             Self::Namespace(domain, namespace) => {
                 caller.trust_domain() == domain.as_str() && caller.namespace() == namespace
             }
+            Self::Prefix(domain, namespace, start) => {
+                caller.trust_domain() == domain.as_str()
+                    && caller.namespace() == namespace
+                    && caller.service_account().starts_with(start.as_str())
+            }
             Self::Identity(id) => caller == id,
         }
     }
@@ -42,7 +49,9 @@ impl Source {
     pub fn trust_domain(&self) -> Option<&str> {
         match self {
             Self::Any => None,
-            Self::TrustDomain(domain) | Self::Namespace(domain, _) => Some(domain.as_str()),
+            Self::TrustDomain(domain) | Self::Namespace(domain, _) | Self::Prefix(domain, ..) => {
+                Some(domain.as_str())
+            }
             Self::Identity(id) => Some(id.trust_domain()),
         }
     }
@@ -62,6 +71,15 @@ impl FromStr for Source {
                 check_segment(namespace)?;
                 Ok(Self::Namespace(domain.parse()?, namespace.to_owned()))
             }
+            Some(path) if path.ends_with('*') => {
+                let (namespace, start) = path.split_once("/sa/").ok_or(SpiffeError::Path)?;
+                let start = start.strip_suffix('*').unwrap_or_default();
+                check_segment(namespace)?;
+                if !start.is_empty() {
+                    check_segment(start)?;
+                }
+                Ok(Self::Prefix(domain.parse()?, namespace.to_owned(), start.to_owned()))
+            }
             _ => Ok(Self::Identity(text.parse()?)),
         }
     }
@@ -73,9 +91,48 @@ impl fmt::Display for Source {
             Self::Any => f.write_str("*"),
             Self::TrustDomain(domain) => write!(f, "{SCHEME}{domain}"),
             Self::Namespace(domain, namespace) => write!(f, "{SCHEME}{domain}/ns/{namespace}"),
+            Self::Prefix(domain, namespace, start) => {
+                write!(f, "{SCHEME}{domain}/ns/{namespace}/sa/{start}*")
+            }
             Self::Identity(id) => id.fmt(f),
         }
     }
+}
+
+/// Names that callers give in their ClientHello (SNI).
+///
+/// Written `name`, or `*.name` for every name below one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerName {
+    name: HostName,
+    below: bool,
+}
+
+impl ServerName {
+    /// Whether the name, in lower case, is one of these.
+    pub(crate) fn matches(&self, given: &str) -> bool {
+        if self.below { is_below(given, &self.name) } else { given == self.name.as_str() }
+    }
+}
+
+impl FromStr for ServerName {
+    type Err = AuthorityError;
+
+    fn from_str(text: &str) -> Result<Self, AuthorityError> {
+        let rest = text.strip_prefix("*.");
+        Ok(Self { name: rest.unwrap_or(text).parse()?, below: rest.is_some() })
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.below { "*." } else { "" }, self.name)
+    }
+}
+
+fn is_below(name: &str, above: &HostName) -> bool {
+    let label = name.strip_suffix(above.as_str()).and_then(|rest| rest.strip_suffix('.'));
+    label.is_some_and(|label| !label.is_empty())
 }
 
 /// Destinations that a rule is for: hosts and ports.
@@ -169,11 +226,7 @@ impl Hosts {
         match (self, host) {
             (Self::Any, _) => true,
             (Self::Name(own), Host::Name(name)) => own == name,
-            (Self::Below(own), Host::Name(name)) => name
-                .as_str()
-                .strip_suffix(own.as_str())
-                .and_then(|rest| rest.strip_suffix('.'))
-                .is_some_and(|label| !label.is_empty()),
+            (Self::Below(own), Host::Name(name)) => is_below(name.as_str(), own),
             (Self::Network(_) | Self::Name(_) | Self::Below(_), _) => false,
         }
     }
@@ -299,13 +352,30 @@ mod tests {
             ("spiffe://other", false),
             ("spiffe://td/ns/sho", false),
             ("spiffe://td/ns/shop/sa/car", false),
+            ("spiffe://td/ns/shop/sa/car*", true),
+            ("spiffe://td/ns/shop/sa/*", true),
+            ("spiffe://td/ns/shop/sa/web-*", false),
+            ("spiffe://td/ns/sho/sa/car*", false),
+            ("spiffe://t/ns/shop/sa/car*", false),
         ] {
             let source: Source = text.parse().expect(text);
             assert_eq!(source.to_string(), text);
             assert_eq!(source.matches(&caller), matching, "{text}");
         }
-        for text in ["", "td", "spiffe://", "spiffe://td/", "spiffe://td/ns/", "spiffe://td/x", "spiffe://TD"]
-        {
+        for text in [
+            "",
+            "td",
+            "spiffe://",
+            "spiffe://td/",
+            "spiffe://td/ns/",
+            "spiffe://td/x",
+            "spiffe://TD",
+            "spiffe://td/ns/shop*",
+            "spiffe://td/ns/sh*/sa/cart",
+            "spiffe://td/ns/shop/sa/c*t*",
+            "spiffe://td/*",
+            "spiffe://t*",
+        ] {
             assert!(text.parse::<Source>().is_err(), "{text:?}");
         }
     }

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::authority::{Authority, AuthorityError};
+use crate::denial::Denial;
 use crate::error::TunnelError;
 use crate::onward::HopFault;
-use crate::policy::Denial;
 use crate::post::InnerFault;
 use crate::reason::Reason;
 
@@ -21,15 +21,15 @@ pub enum Rejection {
     /// The request is neither a CONNECT of RFC 9113 8.5 nor a POST that names a destination, and nobody here serves
     /// others.
     NotTunnel,
-    /// A field that decides stands twice.
-    Repeated {
-        /// Its name.
-        field: &'static str,
-    },
     /// TLS inside the stream failed, behind the 200.
     Inner(InnerFault),
     /// `:authority` is no destination.
     Authority(AuthorityError),
+    /// A field by which somebody may decide stands there twice: one node would read the first, another the last.
+    Repeated {
+        /// Its name.
+        field: &'static str,
+    },
     /// The policy says no.
     Denied(Denial),
     /// Nothing is given away under that port.
@@ -123,9 +123,14 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotTunnel => f.write_str("the request asks for no tunnel; the caller is no HBONE node"),
-            Self::Repeated { field } => write!(f, "the field {field} stands there twice"),
             Self::Inner(fault) => write!(f, "{fault}"),
             Self::Authority(error) => write!(f, "the destination is malformed: {error}"),
+            Self::Repeated { field } => {
+                write!(
+                    f,
+                    "`{field}` stands there twice, so nobody can tell what is meant; ask the caller for one"
+                )
+            }
             Self::Denied(denial) => write!(f, "{denial}"),
             Self::NotServed => f.write_str("no service is given away under that port; add one for it"),
             Self::Unresolvable { destination } => {

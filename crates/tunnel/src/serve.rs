@@ -22,11 +22,11 @@ use crate::front::Origin;
 use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
 use crate::join::{End, join};
+use crate::judge::Who;
 use crate::observe::{Record, Side};
 use crate::onward;
 use crate::open::{Opener, Passage};
 use crate::outcome::{Break, RelayLimits};
-use crate::policy::{Access, Decision, Denial};
 use crate::pool::{Lease, Pool};
 use crate::post::asking::X_TUN;
 use crate::proxy_header::{self, ProxyVersion};
@@ -65,7 +65,7 @@ struct Standing<P> {
 /// What may end a tunnel that stands.
 struct Watch {
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    source: Option<Arc<SpiffeId>>,
+    who: Who,
     drain: Drain,
     authority: Authority,
     /// That was dialled; of a destination that is reached through another node nobody here knows it.
@@ -123,10 +123,9 @@ impl<P> Caller<P> {
         if let Some(source) = &source {
             record.source(source);
         }
+        let who = Who { source, from, claims: None };
         let found = tokio::select! {
-            found = reach(source.as_deref(), authority, (&request, from), config, pool) => {
-                found.map_err(Failed::Rejected)
-            }
+            found = reach(&who, authority, &request, config, pool) => found.map_err(Failed::Rejected),
             broken = near.failure() => Err(Failed::Gone(broken)),
             () = drain.expired() => Err(Failed::Drained),
         };
@@ -152,7 +151,7 @@ impl<P> Caller<P> {
             record.peer(peer);
         }
         let limits = config.relay;
-        let watch = Watch { snapshots, source, drain, authority, address };
+        let watch = Watch { snapshots, who, drain, authority, address };
         let (_lease, _place) = (lease, place);
         Some(Box::new(Standing { near, far, limits, watch, record, live, _lease, _place }))
     }
@@ -175,23 +174,23 @@ impl Failed {
 
 /// Finds the way to what is asked for, if the caller may have it: through another node, or from here.
 async fn reach(
-    source: Option<&SpiffeId>,
+    who: &Who,
     authority: Authority,
-    (request, from): (&Request, SocketAddr),
+    request: &Request,
     config: &InboundConfig,
     pool: Pool,
 ) -> Result<Found, Rejection> {
     let authority = config.serves.destination(authority).ok_or(Rejection::NotServed)?;
     // A name that nobody may reach is not even resolved.
     let way = config.routes.find(&authority);
-    judge(source, config, &authority, None, way.is_some()).map_err(Rejection::Denied)?;
+    who.admit(config, &authority, None, way.is_some()).map_err(Rejection::Denied)?;
     match way {
         Some(way) => onward(way, authority, request, config, pool).await,
         None => {
-            let mut found = here(source, authority, config).await?;
+            let mut found = here(who, authority, config).await?;
             if let (Some(version), End::Tcp(tcp)) = (config.proxy_protocol, &mut found.end) {
-                let client = client(request, config).unwrap_or(from);
-                introduce(tcp, version, client, source).await?;
+                let client = client(request, config).unwrap_or(who.from);
+                introduce(tcp, version, client, who.source.as_deref()).await?;
             }
             Ok(found)
         }
@@ -216,13 +215,9 @@ async fn onward(
 }
 
 /// Dials.
-async fn here(
-    source: Option<&SpiffeId>,
-    authority: Authority,
-    config: &InboundConfig,
-) -> Result<Found, Rejection> {
-    let permit = |ip: IpAddr| judge(source, config, &authority, Some(ip), false);
-    let asker = source.map(SpiffeId::as_str).unwrap_or_default();
+async fn here(who: &Who, authority: Authority, config: &InboundConfig) -> Result<Found, Rejection> {
+    let permit = |ip: IpAddr| who.admit(config, &authority, Some(ip), false);
+    let asker = who.source.as_ref().map_or("", |source| source.as_str());
     let (resolver, limit) = (&*config.resolver, config.dial_timeout);
     let dialled = dial(&authority, Means { resolver, asker, limit, guarded: true }, permit).await;
     let (tcp, address) = dialled.map_err(|error| match error {
@@ -269,12 +264,11 @@ fn unreachable(address: SocketAddr, error: &io::Error) -> Rejection {
 impl Watch {
     /// Resolves when the tunnel must not go on.
     async fn stop(&mut self) -> Break {
-        let Self { snapshots, source, drain, authority, address } = self;
+        let Self { snapshots, who, drain, authority, address } = self;
         let revoked = async {
             while snapshots.changed().await.is_ok() {
                 let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                if judge(source.as_deref(), &snapshot.config, authority, *address, address.is_none()).is_err()
-                {
+                if who.judge(&snapshot.config, authority, *address, address.is_none()).is_err() {
                     return;
                 }
             }
@@ -285,24 +279,6 @@ impl Watch {
             () = revoked => Break::Revoked,
             () = drain.expired() => Break::Drained,
         }
-    }
-}
-
-/// What the policy of a snapshot says.
-fn judge(
-    source: Option<&SpiffeId>,
-    config: &InboundConfig,
-    authority: &Authority,
-    address: Option<IpAddr>,
-    onward: bool,
-) -> Result<(), Denial> {
-    let known = address.or_else(|| authority.address().map(|address| address.ip()));
-    let own_listener =
-        config.own_ports.contains(&authority.port()) && known.is_some_and(sockets::is_this_host);
-    let access = Access { source, authority, address, own_listener, onward };
-    match config.policy.decide(&access) {
-        Decision::Allow { .. } => Ok(()),
-        Decision::Deny(denial) => Err(denial),
     }
 }
 

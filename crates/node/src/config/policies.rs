@@ -4,23 +4,23 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use hbone_tunnel::{Action, PolicyError, Rule, Source as Who, Target};
+use hbone_tunnel::{Action, Choice, Claim, Mode, PolicyError, Rule, Source as Who, Target};
 
 use super::fault::Cause;
 use super::kind::Kind;
 use super::raw::{Raw, RawListener, RawPolicy, RawRoute};
 use super::resolved::PeerRoute;
 use super::resolver::{Peers, Resolver};
-use super::source::{At, Position};
+use super::source::{At, Position, Texts};
 
 impl Resolver<'_> {
     /// The rules in the order of the file.
-    pub(super) fn rules(&mut self, raw: &[RawPolicy]) -> Vec<Rule> {
+    pub(super) fn rules(&mut self, raw: &[RawPolicy], listeners: &HashMap<String, Position>) -> Vec<Rule> {
         self.names("policy", raw.iter().map(|policy| policy.name.as_ref()));
-        raw.iter().filter_map(|policy| self.rule(policy)).collect()
+        raw.iter().filter_map(|policy| self.rule(policy, listeners)).collect()
     }
 
-    fn rule(&mut self, raw: &RawPolicy) -> Option<Rule> {
+    fn rule(&mut self, raw: &RawPolicy, listeners: &HashMap<String, Position>) -> Option<Rule> {
         let action = raw.action.as_ref().and_then(|at| {
             self.checked("action", at, "\"allow\" or \"deny\"", |text| match text {
                 "allow" => Ok(Action::Allow),
@@ -28,25 +28,72 @@ impl Resolver<'_> {
                 _ => Err("there is no such action"),
             })
         });
+        let mode = raw.mode.as_ref().map(|at| {
+            self.checked("mode", at, "\"enforce\" or \"dry-run\"", |text| match text {
+                "enforce" => Ok(Mode::Enforce),
+                "dry-run" => Ok(Mode::DryRun),
+                _ => Err("there is no such mode"),
+            })
+        });
+        self.no_empty_list(raw);
         let sources = self.callers("from", raw.from.as_ref());
         let except = self.callers("except", raw.except.as_ref());
+        let networks =
+            self.choice(("source_ip", &raw.source_ip), ("not_source_ip", &raw.not_source_ip), NETWORK);
+        let server_names = self.choice(("sni", &raw.sni), ("not_sni", &raw.not_sni), NAME);
+        let mut known = |list: Option<&Texts>| -> Vec<String> {
+            let names = list.map(|list| list.value.as_slice()).unwrap_or_default();
+            let known = names.iter().filter(|at| self.reference("listener", at, listeners.keys()));
+            known.map(|at| at.value.clone()).collect()
+        };
+        let listeners =
+            Choice { only: known(raw.listener.as_ref()), except: known(raw.not_listener.as_ref()) };
         let targets = self.each::<Target>("to", raw.to.as_ref(), WHAT);
-        self.not_empty(raw, "from", raw.from.as_ref());
-        self.not_empty(raw, "to", raw.to.as_ref());
-        Some(Rule { name: raw.name.as_ref()?.value.clone(), action: action?, sources, except, targets })
+        let not_targets = self.each::<Target>("not_to", raw.not_to.as_ref(), WHAT);
+        Some(Rule {
+            name: raw.name.as_ref()?.value.clone(),
+            action: action?,
+            mode: mode.unwrap_or(Some(Mode::Enforce))?,
+            anonymous: raw.without_identity.as_ref().is_some_and(|at| at.value),
+            sources,
+            except,
+            networks,
+            listeners,
+            server_names,
+            claims: claims(&raw.claims),
+            not_claims: claims(&raw.not_claims),
+            targets,
+            not_targets,
+        })
     }
 
     /// An empty list would mean "any", which is the contrary of what it looks like.
-    fn not_empty(&mut self, raw: &RawPolicy, key: &'static str, list: Option<&At<Vec<At<String>>>>) {
-        if let Some(list) = list.filter(|list| list.value.is_empty()) {
-            let reason = if key == "from" { "`from` is an empty list" } else { "`to` is an empty list" };
+    fn no_empty_list(&mut self, raw: &RawPolicy) {
+        let lists = [&raw.from, &raw.source_ip, &raw.listener, &raw.sni, &raw.to];
+        let values = raw.claims.iter().chain(&raw.not_claims).map(|(_, values)| values);
+        for list in lists.into_iter().flatten().chain(values).filter(|list| list.value.is_empty()) {
+            let reason = "an empty list matches nothing, which is hardly meant";
             let remedy = "leave the key out to mean any, or remove the policy";
             self.fault(&list.span, Cause::Conflict { section: raw.title.clone(), reason, remedy });
         }
     }
 
+    fn choice<T>(
+        &mut self,
+        (key, only): (&str, &Option<Texts>),
+        (not_key, except): (&str, &Option<Texts>),
+        wanted: &str,
+    ) -> Choice<T>
+    where
+        T: std::str::FromStr,
+        T::Err: std::fmt::Display,
+    {
+        let only = self.each(key, only.as_ref(), wanted);
+        Choice { only, except: self.each(not_key, except.as_ref(), wanted) }
+    }
+
     /// Callers, each of which must be one that can be authenticated here.
-    fn callers(&mut self, key: &str, list: Option<&At<Vec<At<String>>>>) -> Vec<Who> {
+    fn callers(&mut self, key: &str, list: Option<&Texts>) -> Vec<Who> {
         let texts = list.map(|list| list.value.as_slice()).unwrap_or_default();
         let mut callers = Vec::new();
         for at in texts {
@@ -59,7 +106,7 @@ impl Resolver<'_> {
         callers
     }
 
-    fn each<T>(&mut self, key: &str, list: Option<&At<Vec<At<String>>>>, wanted: &str) -> Vec<T>
+    fn each<T>(&mut self, key: &str, list: Option<&Texts>, wanted: &str) -> Vec<T>
     where
         T: std::str::FromStr,
         T::Err: std::fmt::Display,
@@ -133,6 +180,12 @@ pub(super) fn fault(resolver: &mut Resolver<'_>, raw: &Raw, error: &PolicyError)
         PolicyError::ForeignTrustDomain { rule, local, .. } => {
             (rule.as_str(), format!("callers of the own trust domain, {local}"))
         }
+        PolicyError::AnonymousIdentity { rule } => {
+            (rule.as_str(), "no `from` and no `except` beside `without_identity`".to_owned())
+        }
+        PolicyError::AnonymousAnywhere { rule } => {
+            (rule.as_str(), "`source_ip` and `listener` beside `without_identity`".to_owned())
+        }
     };
     let named = |policy: &&RawPolicy| policy.name.as_ref().is_some_and(|name| name.value == rule);
     let span: Range<usize> = raw.policies.iter().find(named).map_or(0..0, |policy| policy.span.clone());
@@ -140,7 +193,14 @@ pub(super) fn fault(resolver: &mut Resolver<'_>, raw: &Raw, error: &PolicyError)
     resolver.fault(&span, Cause::BadValue { key, value, reason, wanted });
 }
 
-const WHO: &str =
-    "\"*\", \"spiffe://<trust domain>\", \"spiffe://<trust domain>/ns/<namespace>\" or a whole identity";
+fn claims(raw: &[(At<String>, Texts)]) -> Vec<Claim> {
+    let texts = |values: &Texts| values.value.iter().map(|at| at.value.clone()).collect();
+    raw.iter().map(|(name, values)| Claim { name: name.value.clone(), values: texts(values) }).collect()
+}
+
+const WHO: &str = "\"*\", \"spiffe://<trust domain>\", \"spiffe://<trust domain>/ns/<namespace>\", a whole identity or \
+                   one that ends in `*`";
+const NETWORK: &str = "an address or a network: \"10.0.0.0/8\", \"fd00::/8\"";
+const NAME: &str = "a name in lower case: \"a.example\", \"*.example\"";
 const WHAT: &str =
     "a host and a port or ports: \"10.0.0.0/8:80\", \"*.example:443\", \"127.0.0.1:8000-8010\"";

@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::fault::{Cause, Faults};
 use super::reader::Section;
-use super::source::{At, Source};
+use super::source::{At, Source, Texts};
 
 /// A whole file.
 #[derive(Debug, Default)]
@@ -50,13 +50,13 @@ pub(super) struct RawListener {
     pub(super) destination: Option<At<String>>,
     pub(super) peer: Option<At<String>>,
     pub(super) allow_remote: Option<At<bool>>,
-    pub(super) proxy_protocol_from: Option<At<Vec<At<String>>>>,
+    pub(super) proxy_protocol_from: Option<Texts>,
     pub(super) proxy_protocol: Option<At<String>>,
     pub(super) trust_forwarded: Option<At<bool>>,
     pub(super) user: Option<At<String>>,
     pub(super) password_file: Option<At<String>>,
-    pub(super) allow_from: Option<At<Vec<At<String>>>>,
-    pub(super) names: Option<At<Vec<At<String>>>>,
+    pub(super) allow_from: Option<Texts>,
+    pub(super) names: Option<Texts>,
     pub(super) certificates: Vec<RawCertificate>,
     pub(super) istio_status: Option<At<bool>>,
     pub(super) services: Option<Table>,
@@ -74,7 +74,7 @@ pub(super) struct Table {
 pub(super) struct RawCertificate {
     pub(super) title: String,
     pub(super) span: Range<usize>,
-    pub(super) names: Option<At<Vec<At<String>>>>,
+    pub(super) names: Option<Texts>,
     pub(super) cert: Option<At<String>>,
     pub(super) key: Option<At<String>>,
 }
@@ -85,7 +85,7 @@ pub(super) struct RawPeer {
     pub(super) title: String,
     pub(super) name: Option<At<String>>,
     pub(super) address: Option<At<String>>,
-    pub(super) identities: Option<At<Vec<At<String>>>>,
+    pub(super) identities: Option<Texts>,
     pub(super) through: Option<At<String>>,
     pub(super) plain: Option<At<bool>>,
     pub(super) post: Option<RawPost>,
@@ -97,11 +97,11 @@ pub(super) struct RawPost {
     pub(super) span: Range<usize>,
     pub(super) roots: Option<At<String>>,
     pub(super) server_name: Option<At<String>>,
-    pub(super) identities: Option<At<Vec<At<String>>>>,
+    pub(super) identities: Option<Texts>,
     pub(super) authority: Option<At<String>>,
     pub(super) service: Option<At<String>>,
     pub(super) token_file: Option<At<String>>,
-    pub(super) token_command: Option<At<Vec<At<String>>>>,
+    pub(super) token_command: Option<Texts>,
     pub(super) token_timeout: Option<At<String>>,
 }
 
@@ -122,9 +122,20 @@ pub(super) struct RawPolicy {
     pub(super) span: Range<usize>,
     pub(super) name: Option<At<String>>,
     pub(super) action: Option<At<String>>,
-    pub(super) from: Option<At<Vec<At<String>>>>,
-    pub(super) except: Option<At<Vec<At<String>>>>,
-    pub(super) to: Option<At<Vec<At<String>>>>,
+    pub(super) mode: Option<At<String>>,
+    pub(super) without_identity: Option<At<bool>>,
+    pub(super) from: Option<Texts>,
+    pub(super) except: Option<Texts>,
+    pub(super) source_ip: Option<Texts>,
+    pub(super) not_source_ip: Option<Texts>,
+    pub(super) listener: Option<Texts>,
+    pub(super) not_listener: Option<Texts>,
+    pub(super) sni: Option<Texts>,
+    pub(super) not_sni: Option<Texts>,
+    pub(super) claims: Vec<(At<String>, Texts)>,
+    pub(super) not_claims: Vec<(At<String>, Texts)>,
+    pub(super) to: Option<Texts>,
+    pub(super) not_to: Option<Texts>,
 }
 
 /// `[limits]`
@@ -338,9 +349,20 @@ impl RawPolicy {
             span: section.span(),
             name: section.required("name", "\"friends\""),
             action: section.required("action", "\"allow\""),
+            mode: section.string("mode"),
+            without_identity: section.boolean("without_identity"),
             from: section.strings("from"),
             except: section.strings("except"),
+            source_ip: section.strings("source_ip"),
+            not_source_ip: section.strings("not_source_ip"),
+            listener: section.strings("listener"),
+            not_listener: section.strings("not_listener"),
+            sni: section.strings("sni"),
+            not_sni: section.strings("not_sni"),
+            claims: section.lists("claims"),
+            not_claims: section.lists("not_claims"),
             to: section.strings("to"),
+            not_to: section.strings("not_to"),
         };
         section.finish(source, faults);
         raw

@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Cause, Faults, nearest};
-use super::source::{At, Source};
+use super::source::{At, Source, Texts};
 
 /// One table of the file while it is read: keys are asked for one after the other, `finish` refuses the rest.
 pub(super) struct Section<'a> {
@@ -59,8 +59,12 @@ impl<'a> Section<'a> {
     }
 
     /// One string, or an array of strings.
-    pub(super) fn strings(&mut self, key: &'static str) -> Option<At<Vec<At<String>>>> {
+    pub(super) fn strings(&mut self, key: &'static str) -> Option<Texts> {
         let (value, span) = self.value(key)?;
+        self.texts(key, value, span)
+    }
+
+    fn texts(&mut self, key: &str, value: &DeValue<'_>, span: Range<usize>) -> Option<Texts> {
         if let DeValue::String(text) = value {
             return Some(At { value: vec![At { value: text.to_string(), span: span.clone() }], span });
         }
@@ -129,6 +133,22 @@ impl<'a> Section<'a> {
             }
         }
         pairs
+    }
+
+    /// A table whose keys are free: name, and one string or an array of strings.
+    pub(super) fn lists(&mut self, key: &'static str) -> Vec<(At<String>, Texts)> {
+        let Some((value, span)) = self.value(key) else { return Vec::new() };
+        let DeValue::Table(table) = value else {
+            self.wrong::<()>(key, span, value, "a table: `{ \"name\" = [\"value\"] }`");
+            return Vec::new();
+        };
+        let mut lists = Vec::new();
+        for (name, value) in table.iter() {
+            let texts = self.texts(name.get_ref(), value.get_ref(), value.span());
+            let name = At { value: name.get_ref().to_string(), span: name.span() };
+            lists.extend(texts.map(|texts| (name, texts)));
+        }
+        lists
     }
 
     /// A section of its own: `[key]`.

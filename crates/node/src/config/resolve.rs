@@ -33,7 +33,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let is_captured = |it: &Capture| matches!(it.kind, Kind::Redirect | Kind::Tproxy);
     let default = if captures.iter().any(is_captured) { MARK } else { 0 };
     let mark = raw.node.mark.as_ref().and_then(|at| u32::try_from(at.value).ok()).unwrap_or(default);
-    let rules = resolver.rules(&raw.policies);
+    let rules = resolver.rules(&raw.policies, &listeners);
     let limits = limits::resolve(&mut resolver, &raw.limits);
     let Own { identity, not_after, warnings } = identity?;
     if !resolver.faults.is_empty() {

@@ -30,6 +30,9 @@ pub struct At<T> {
     pub span: Range<usize>,
 }
 
+/// One string or several, each with its place.
+pub(super) type Texts = At<Vec<At<String>>>;
+
 impl Source {
     /// A source of that name and text; the name is shown in faults and relative paths start at its folder.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {

@@ -84,14 +84,12 @@ impl Nodes {
         let behind = [servers.http, servers.echo, servers.after, servers.reset];
         let reachable = behind.iter().map(ToString::to_string).chain(more.iter().map(|it| (*it).to_owned()));
         let rule = Rule {
-            name: "demo".into(),
-            action: Action::Allow,
             sources: vec![Source::Identity(people.alice.id.clone())],
-            except: Vec::new(),
             targets: reachable
                 .map(|text| text.parse())
                 .collect::<Result<_, _>>()
                 .map_err(io::Error::other)?,
+            ..Rule::new("demo", Action::Allow)
         };
         let mut config = base("bob", &people.bob, vec![rule])?;
         config.inbounds.push(Inbound::new("hbone", any_port()));

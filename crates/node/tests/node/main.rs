@@ -15,6 +15,7 @@ mod fake;
 mod gateway;
 mod gateway_faults;
 mod gateways;
+mod policies;
 mod process;
 mod proxies;
 mod proxy_protocol;

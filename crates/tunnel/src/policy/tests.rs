@@ -1,6 +1,7 @@
 //! The order of decision, the default, and the protected classes.
 
 use super::*;
+use crate::network::AddressClass;
 
 fn id(text: &str) -> SpiffeId {
     text.parse().expect(text)
@@ -12,11 +13,9 @@ fn local() -> SpiffeId {
 
 fn rule(name: &str, action: Action, sources: &[&str], targets: &[&str]) -> Rule {
     Rule {
-        name: name.into(),
-        action,
         sources: sources.iter().map(|text| text.parse().expect(text)).collect(),
-        except: Vec::new(),
         targets: targets.iter().map(|text| text.parse().expect(text)).collect(),
+        ..Rule::new(name, action)
     }
 }
 
@@ -26,13 +25,9 @@ fn policy(rules: Vec<Rule>) -> Policy {
 
 fn ask(policy: &Policy, source: Option<&str>, authority: &str, address: Option<&str>) -> Decision {
     let source = source.map(id);
-    policy.decide(&Access {
-        source: source.as_ref(),
-        authority: &authority.parse().expect(authority),
-        address: address.map(|text| text.parse().expect(text)),
-        own_listener: false,
-        onward: false,
-    })
+    let authority = authority.parse().expect(authority);
+    let address = address.map(|text| text.parse().expect(text));
+    policy.decide(&Access { address, ..Access::new(source.as_ref(), &authority) })
 }
 
 const CART: Option<&str> = Some("spiffe://td/ns/shop/sa/cart");
@@ -180,13 +175,7 @@ fn t32_an_own_listener_is_opened_by_address_and_port_only() {
     let ask = |targets: &[&str]| {
         let policy = policy(vec![rule("loop", Action::Allow, &["*"], targets)]);
         let (source, authority) = (id(CART.unwrap()), "10.0.0.1:15008".parse().unwrap());
-        policy.decide(&Access {
-            source: Some(&source),
-            authority: &authority,
-            address: None,
-            own_listener: true,
-            onward: false,
-        })
+        policy.decide(&Access { own_listener: true, ..Access::new(Some(&source), &authority) })
     };
     for targets in [&["*"][..], &["10.0.0.0/8:15008"], &["10.0.0.1"], &["10.0.0.2:15008"]] {
         assert_eq!(ask(targets), protected_as(AddressClass::OwnListener), "{targets:?}");
@@ -215,13 +204,7 @@ fn a_name_that_is_sent_on_is_allowed_by_its_name_and_by_no_network() {
     let ask = |targets: &[&str], authority: &str, onward| {
         let policy = policy(vec![rule("r", Action::Allow, &["*"], targets)]);
         let (source, authority) = (id(CART.unwrap()), authority.parse().unwrap());
-        policy.decide(&Access {
-            source: Some(&source),
-            authority: &authority,
-            address: None,
-            own_listener: false,
-            onward,
-        })
+        policy.decide(&Access { onward, ..Access::new(Some(&source), &authority) })
     };
     assert_eq!(
         ask(&["10.0.0.0/8"], "db.example:5432", false),

@@ -5,7 +5,8 @@
 use crate::authority::Authority;
 use crate::identity::SpiffeId;
 use crate::matcher::{Source, Target};
-use crate::policy::{Action, Policy, PolicyError, Rule};
+use crate::policy::{Policy, PolicyError};
+use crate::rule::{Action, Rule};
 
 /// Which destination a CONNECT means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,11 +58,9 @@ impl Serves {
             return Ok(policy.clone());
         }
         policy.narrowed(Rule {
-            name: name.to_owned(),
-            action: Action::Allow,
             sources: gateway.iter().cloned().map(Source::Identity).collect(),
-            except: Vec::new(),
             targets,
+            ..Rule::new(name, Action::Allow)
         })
     }
 }
@@ -69,7 +68,7 @@ impl Serves {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Access;
+    use crate::access::Access;
 
     fn at(text: &str) -> Authority {
         text.parse().unwrap()
@@ -90,11 +89,8 @@ mod tests {
         let [local, gateway, other] =
             ["bob", "gate", "eve"].map(|it| format!("spiffe://td/ns/a/sa/{it}").parse::<SpiffeId>().unwrap());
         let rule = |action, target: &str| Rule {
-            name: format!("{action:?}"),
-            action,
-            sources: Vec::new(),
-            except: Vec::new(),
             targets: vec![target.parse().unwrap()],
+            ..Rule::new(&format!("{action:?}"), action)
         };
         let rules = vec![rule(Action::Allow, "10.0.0.0/8"), rule(Action::Deny, "127.0.0.1:9")];
         let base = Policy::new(&local, rules).unwrap();
@@ -102,14 +98,7 @@ mod tests {
         let policy = serves.policy(&base, "reverse", std::slice::from_ref(&gateway), &[]).unwrap();
         let may = |source: &SpiffeId, to: &str| {
             let authority = at(to);
-            let access = Access {
-                source: Some(source),
-                authority: &authority,
-                address: None,
-                own_listener: false,
-                onward: false,
-            };
-            policy.decide(&access).allowed()
+            policy.decide(&Access::new(Some(source), &authority)).allowed()
         };
         assert!(may(&gateway, "127.0.0.1:80"));
         assert!(!may(&gateway, "127.0.0.1:9"), "denied by the node");

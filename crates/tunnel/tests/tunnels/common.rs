@@ -78,11 +78,9 @@ pub(crate) async fn bind() -> (TcpListener, SocketAddr) {
 /// A policy that names loopback for callers of the same namespace.
 pub(crate) fn loopback_policy(local: &str) -> Arc<Policy> {
     let rule = Rule {
-        name: "loopback".into(),
-        action: Action::Allow,
         sources: vec!["spiffe://td/ns/a".parse().unwrap()],
-        except: Vec::new(),
         targets: vec!["127.0.0.0/8".parse().unwrap(), "localhost".parse().unwrap()],
+        ..Rule::new("loopback", Action::Allow)
     };
     Arc::new(Policy::new(&id(local), vec![rule]).unwrap())
 }

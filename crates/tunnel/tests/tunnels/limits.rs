@@ -91,11 +91,8 @@ async fn t12_a_changed_policy_resets_what_it_denies_and_leaves_the_rest() {
     }
     let mut config = inbound_config(&pair.ca);
     let rule = Rule {
-        name: "one port only".into(),
-        action: Action::Allow,
-        sources: Vec::new(),
-        except: Vec::new(),
         targets: vec![kept.to_string().parse().unwrap()],
+        ..Rule::new("one port only", Action::Allow)
     };
     config.policy = Arc::new(Policy::new(&id(BOB), vec![rule]).unwrap());
     pair.inbound.replace(config).unwrap();

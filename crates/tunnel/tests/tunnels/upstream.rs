@@ -212,13 +212,23 @@ impl Resolve for Answers {
 }
 
 #[tokio::test]
+async fn t11_a_field_that_decides_twice_is_answered_400_and_nothing_is_dialled() {
+    let (_running, handle, ..) = node(|_| ()).await;
+    let service = echo().await.to_string();
+    for field in ["authorization", "x-service", "x-tun"] {
+        let mut request = Request::connect(&service);
+        request.push(field, "a");
+        assert_eq!(status(&handle, request.clone()).await, 200, "{field}");
+        request.push(field, "b");
+        assert_eq!(status(&handle, request).await, 400, "{field}");
+    }
+}
+
+#[tokio::test]
 async fn t02_a_permitted_name_that_leads_to_metadata_is_refused() {
     let rule = hbone_tunnel::Rule {
-        name: "names".into(),
-        action: hbone_tunnel::Action::Allow,
-        sources: Vec::new(),
-        except: Vec::new(),
         targets: vec!["*.example".parse().unwrap()],
+        ..hbone_tunnel::Rule::new("names", hbone_tunnel::Action::Allow)
     };
     let policy = Arc::new(Policy::new(&id(BOB), vec![rule]).unwrap());
     let (_running, handle, ..) = node(|config| {
