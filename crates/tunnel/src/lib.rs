@@ -8,6 +8,7 @@
 mod access;
 mod ask;
 mod authority;
+mod carry;
 mod certificates;
 mod chance;
 mod claims;
@@ -76,6 +77,7 @@ mod testing;
 
 pub use access::Access;
 pub use authority::{Authority, AuthorityError, Host, HostName};
+pub use carry::carry;
 pub use certificates::{Certificates, ServedCertificate, ShakeError};
 pub use claims::{Claim, Claims};
 pub use connect::{ConnectConfig, Step, probe};

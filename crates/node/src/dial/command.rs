@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hbone_tunnel::{Authority, Identity, Peer, Single, Way, connect};
+use hbone_tunnel::{Authority, Identity, Pool, Single, Way, carry, connect};
 
-use super::stdio::join;
+use super::octets::Stdio;
+use super::stdio::{broken, join};
 use crate::certs::Paths;
 use crate::cli::Dial;
 use crate::config::{self, Limits};
@@ -16,7 +17,7 @@ use crate::{flags, report, runtime, settings};
 /// Where to, through whom, as whom.
 struct Target {
     destination: Authority,
-    peer: Peer,
+    way: Way,
     identity: Arc<Identity>,
     baggage: Option<String>,
     limits: Limits,
@@ -36,13 +37,32 @@ pub fn dial(ask: &Dial) -> Result<Exit, Failure> {
         }
     };
     runtime::block_on(async move {
-        let Target { destination, peer, identity, baggage, limits } = &target;
+        let Target { destination, way, identity, baggage, limits } = &target;
+        let farewell = limits.drain_deadline.max(FAREWELL);
+        let Way::Node(peer) = way else { return other(&target, farewell).await };
         let (config, after) = (settings::connect(limits), limits.setup_timeout);
         let opened = connect(identity, peer, destination, baggage.as_deref(), &config, after).await;
         let Single { stream, connection, .. } = opened.map_err(|error| flags::failure(&error))?;
-        join(stream, connection, limits.drain_deadline.max(FAREWELL)).await?;
+        join(stream, connection, farewell).await?;
         Ok(Exit::Success)
     })
+}
+
+/// By another way than mTLS and CONNECT.
+async fn other(target: &Target, farewell: Duration) -> Result<Exit, Failure> {
+    let Target { destination, way, identity, baggage, limits } = target;
+    let pool = Pool::new(settings::pool(limits, 0, 1));
+    let means = (identity, &pool, limits.setup_timeout);
+    let carried = carry(Stdio::new(), way, destination, baggage.as_deref(), means).await;
+    let relayed = carried.map_err(|error| flags::failure(&error))?;
+    let left = pool.close(farewell).await;
+    if let Some(cause) = &relayed.broken {
+        return Err(broken(cause));
+    }
+    if left.streams > 0 {
+        return Err(broken(&"the peer did not take the last octets in time"));
+    }
+    Ok(Exit::Success)
 }
 
 fn from_file(path: &std::path::Path, via: Option<&str>, destination: Authority) -> Result<Target, Failure> {
@@ -56,19 +76,21 @@ fn from_file(path: &std::path::Path, via: Option<&str>, destination: Authority) 
         let remedy = format!("name one with --via; known: {}", known.join(", "));
         return Err(Failure::new(Exit::Usage, what).remedy(remedy));
     };
-    let Way::Node(peer) = peer.clone() else {
-        let what = format!("{peer} is no node with mTLS, and `dial` goes through those only");
+    let way = peer.clone();
+    if matches!(way, Way::Reverse(_)) {
+        let what = format!("{peer} dials its gateway and cannot be dialled");
         return Err(Failure::new(Exit::Usage, what).remedy("name another with --via, or use a listener"));
-    };
+    }
     let (identity, baggage, limits) = (config.identity, config.baggage, config.limits);
-    Ok(Target { destination, peer, identity, baggage, limits })
+    Ok(Target { destination, way, identity, baggage, limits })
 }
 
 fn from_flags(ask: &Dial, address: &str, destination: Authority) -> Result<Target, Failure> {
     let paths = Paths { cert: ask.cert.clone(), key: ask.key.clone(), ca: ask.ca.clone() };
     let identity = flags::identity(&paths)?;
     let peer = flags::peer(&identity, "--peer", address, ask.expect.as_deref().unwrap_or_default())?;
-    Ok(Target { destination, peer, identity, baggage: None, limits: Limits::default() })
+    let way = Way::Node(peer);
+    Ok(Target { destination, way, identity, baggage: None, limits: Limits::default() })
 }
 
 /// For the connection to end once everything has left, whatever the configuration says of drains.

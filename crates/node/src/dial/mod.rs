@@ -2,6 +2,7 @@
 //! `ssh -o ProxyCommand='hbone dial %h:%p -c FILE'` works.
 
 mod command;
+mod octets;
 mod stdio;
 
 pub use command::dial;

@@ -89,7 +89,7 @@ async fn download(mut read: ReadHalf) -> Result<(), Failure> {
 }
 
 /// Who reads our output must see its end now, even while the input is still open.
-fn close_output() -> io::Result<()> {
+pub(super) fn close_output() -> io::Result<()> {
     let nothing = std::fs::File::options().write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(nothing)?;
     Ok(())
@@ -99,7 +99,7 @@ fn local(what: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Failure, format!("{what}: {error}"))
 }
 
-fn broken(error: &dyn std::error::Error) -> Failure {
+pub(super) fn broken(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Failure, format!("the tunnel broke: {error}")).remedy("octets may be missing")
 }
 

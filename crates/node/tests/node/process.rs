@@ -120,8 +120,10 @@ impl NodeProcess {
         for line in process.seen() {
             let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             if value["message"] == "listening" {
-                let address = value["address"].as_str().unwrap().parse().unwrap();
-                listeners.insert(value["name"].as_str().unwrap().to_owned(), address);
+                // Unix sockets have none.
+                if let Ok(address) = value["address"].as_str().unwrap().parse() {
+                    listeners.insert(value["name"].as_str().unwrap().to_owned(), address);
+                }
             }
         }
         Self { process, listeners }
