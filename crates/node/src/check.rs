@@ -29,7 +29,11 @@ fn summary(path: &Path, config: &Resolved) -> String {
     }
     for inbound in &config.inbounds {
         let onward = inbound.summary.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
-        let _ = writeln!(text, "listener   {}: hbone {}{onward}", inbound.name, inbound.bind);
+        let reverse = if inbound.reverse { ", takes reverse tunnels" } else { "" };
+        let _ = writeln!(text, "listener   {}: hbone {}{onward}{reverse}", inbound.name, inbound.bind);
+    }
+    for reverse in &config.reverse {
+        let _ = writeln!(text, "reverse    {}: {reverse}", reverse.name);
     }
     for (name, peer) in &config.peers {
         let _ = writeln!(text, "peer       {name}: {peer}");
@@ -37,7 +41,7 @@ fn summary(path: &Path, config: &Resolved) -> String {
     for warning in &config.warnings {
         let _ = writeln!(text, "warning    {warning}");
     }
-    if config.captures.is_empty() && config.inbounds.is_empty() {
+    if config.is_idle() {
         let _ = writeln!(text, "note       no listener: only `hbone dial` can use this file");
     }
     text.truncate(text.trim_end().len());

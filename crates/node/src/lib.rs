@@ -22,6 +22,7 @@ pub mod log;
 mod memory;
 pub mod node;
 pub mod report;
+mod reverse;
 pub mod run;
 pub mod runtime;
 mod settings;

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hbone_tunnel::{
-    Drain, DrainReport, Inbound, Listener, Outbound, Pool, PoolReport, Shutdown, drain, mark_connections,
+    Drain, DrainReport, Inbound, Listener, Outbound, Pool, PoolConfig, PoolReport, Registry, Shutdown, drain,
+    mark_connections,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -16,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::bound::{Bound, Sockets, bind};
 use crate::config::{self, Bind, Kind, Resolved};
 use crate::exit::{Exit, Failure};
+use crate::reverse::{self, Dialer};
 use crate::settings;
 use crate::shard::Shards;
 
@@ -26,6 +28,9 @@ pub struct Node {
     own_ports: Vec<u16>,
     captures: Vec<(config::Capture, Outbound)>,
     inbounds: Vec<(config::Inbound, Inbound)>,
+    dialers: Vec<Dialer>,
+    /// The nodes that have dialled this one.
+    registry: Registry,
     shutdown: Shutdown,
     /// Of each shard its own, as far as they go.
     pools: Vec<Pool>,
@@ -61,17 +66,24 @@ impl Node {
         };
         let listeners: Vec<_> = captures.iter().chain(&inbounds).map(|(_, bound)| bound.clone()).collect();
         let ports = listeners.iter().filter_map(|bound| bound.bind.address());
-        let own_ports = ports.map(|address| address.port()).collect();
+        let own_ports: Vec<_> = ports.map(|address| address.port()).collect();
         let (shutdown, drain) = drain();
+        let registry = Registry::default();
+        let dialers = reverse::dialers(config, &own_ports)?;
         let mut node = Self {
             listeners,
             own_ports,
             captures: Vec::new(),
             inbounds: Vec::new(),
+            dialers,
             shutdown,
             pools: (0..pools)
-                .map(|number| Pool::new(settings::pool(&config.limits, number, pools)))
+                .map(|number| {
+                    let settings = settings::pool(&config.limits, number, pools);
+                    Pool::new(PoolConfig { registry: registry.clone(), ..settings })
+                })
                 .collect(),
+            registry,
             tasks: JoinSet::new(),
             shards,
         };
@@ -83,6 +95,7 @@ impl Node {
         for (capture, (sockets, bound)) in config.captures.iter().zip(captures) {
             node.serve_capture(config, capture, sockets, &bound, &drain);
         }
+        node.dial_gateways(&drain);
         Ok(node)
     }
 
@@ -115,10 +128,11 @@ impl Node {
         for (at, side) in &self.inbounds {
             // All have the same identity: what the first takes, none refuses.
             if let Some(inbound) = config.inbounds.iter().find(|inbound| inbound.name == at.name) {
-                side.replace(settings::inbound(config, inbound, &self.own_ports))
+                side.replace(reverse::inbound(config, inbound, &self.own_ports, &self.registry))
                     .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", at.name)))?;
             }
         }
+        reverse::reload(&self.dialers, config, &self.own_ports)?;
         for (at, side) in &self.captures {
             if let Some(capture) = config.captures.iter().find(|capture| capture.name == at.name) {
                 side.replace(settings::outbound(config, capture, &self.own_ports));
@@ -138,6 +152,12 @@ impl Node {
             config.captures.iter().map(captures).chain(config.inbounds.iter().map(inbounds)).collect();
         let changed: BTreeSet<_> =
             old.symmetric_difference(&new).map(|(name, ..)| format!("`{name}`")).collect();
+        let dialled = reverse::changed(&self.dialers, config);
+        if !dialled.is_empty() {
+            let names = dialled.into_iter().collect::<Vec<_>>().join(", ");
+            let what = format!("`[[reverse]]` sections are new, gone, or ask for other names: {names}");
+            return Err(Failure::new(Exit::Usage, what).remedy("restart the node to dial them"));
+        }
         if changed.is_empty() {
             return Ok(());
         }
@@ -180,6 +200,15 @@ impl Node {
         sum
     }
 
+    /// Each on a shard of its own, as far as there are.
+    fn dial_gateways(&mut self, drain: &Drain) {
+        let shards: Vec<_> = self.shards.iter().cloned().zip(self.pools.iter().cloned()).collect();
+        for (dialer, (shard, pool)) in self.dialers.iter().zip(shards.iter().cycle()) {
+            let (side, pool, drain) = (dialer.side.clone(), pool.clone(), drain.clone());
+            self.tasks.spawn_on(async move { side.run(pool, drain).await }, shard);
+        }
+    }
+
     fn serve_inbound(
         &mut self,
         config: &Resolved,
@@ -188,7 +217,7 @@ impl Node {
         bound: &Bound,
         drain: Drain,
     ) -> Result<(), Failure> {
-        let chosen = settings::inbound(config, inbound, &self.own_ports);
+        let chosen = reverse::inbound(config, inbound, &self.own_ports, &self.registry);
         let side = Inbound::new(chosen, settings::inbound_limits(&config.limits))
             .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", bound.name)))?;
         info!(name = bound.name, kind = "hbone", address = %bound.bind, "listening");

@@ -20,7 +20,7 @@ use crate::signal::{Hangups, Signals};
 /// A wrong configuration, listeners that cannot be bound.
 pub fn run(path: &Path) -> Result<Exit, Failure> {
     let config = config::load(path).map_err(|faults| report::faults(&faults))?;
-    if config.captures.is_empty() && config.inbounds.is_empty() {
+    if config.is_idle() {
         let what = format!("{}: there is nothing to run: no listener", path.display());
         return Err(Failure::new(Exit::Usage, what).remedy("add a `[[listeners]]` section"));
     }

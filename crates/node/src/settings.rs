@@ -4,24 +4,36 @@
 use std::sync::Arc;
 
 use hbone_conn::Config;
-use hbone_tunnel::{ConnectConfig, InboundConfig, InboundLimits, OutboundConfig, PoolConfig, RelayLimits};
+use hbone_tunnel::{
+    ConnectConfig, InboundConfig, InboundLimits, OutboundConfig, Policy, PoolConfig, RelayLimits,
+};
 
 use crate::config::{Capture, Inbound, Limits, Resolved};
 use crate::memory;
 
 /// A listener of kind `hbone` on a node that listens on `own_ports`.
 pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -> InboundConfig {
-    let limits = &config.limits;
-    let (identity, policy) = (Arc::clone(&config.identity), Arc::clone(&config.policy));
-    let mut settings = InboundConfig::new(&inbound.name, identity, policy);
-    settings.own_ports = own_ports.to_vec();
-    settings.baggage = config.baggage.clone();
+    let mut settings = serving(config, &inbound.name, Arc::clone(&config.policy), own_ports);
     settings.istio_status = inbound.istio_status;
     settings.proxy_protocol = inbound.proxy_protocol;
     settings.trust_forwarded = inbound.trust_forwarded;
     settings.routes = inbound.routes.clone();
-    settings.onward_timeout = limits.setup_timeout;
     settings.services = inbound.services.clone();
+    settings
+}
+
+/// What serves streams of others, whoever has dialled.
+pub(crate) fn serving(
+    config: &Resolved,
+    name: &str,
+    policy: Arc<Policy>,
+    own_ports: &[u16],
+) -> InboundConfig {
+    let limits = &config.limits;
+    let mut settings = InboundConfig::new(name, Arc::clone(&config.identity), policy);
+    settings.own_ports = own_ports.to_vec();
+    settings.baggage = config.baggage.clone();
+    settings.onward_timeout = limits.setup_timeout;
     settings.handshake_timeout = limits.handshake_timeout;
     settings.dial_timeout = limits.dial_timeout;
     settings.connection = connection(limits);

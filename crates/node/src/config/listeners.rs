@@ -194,10 +194,12 @@ impl Resolver<'_> {
         };
         let name = raw.name.as_ref()?.value.clone();
         let (routes, summary) = Self::onward(&name, known)?;
+        let reverse = raw.reverse.as_ref().is_some_and(|at| at.value);
         let services = services?;
         Some(Inbound {
             name,
             bind: address,
+            reverse,
             proxy_protocol,
             trust_forwarded,
             istio_status,

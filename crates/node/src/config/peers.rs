@@ -32,6 +32,10 @@ impl Resolver<'_> {
 
     fn peer(&mut self, raw: &RawPeer) -> Option<Way> {
         let plain = raw.plain.as_ref().is_some_and(|at| at.value);
+        if let Some(at) = &raw.reverse {
+            let expected = self.identities("identity", &raw.title, raw.identities.as_ref());
+            return self.reverse_peer(raw, at, expected?);
+        }
         match &raw.post {
             Some(post) => self.post(raw, post, plain),
             None if plain => {

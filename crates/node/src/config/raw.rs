@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::fault::{Cause, Faults};
 use super::reader::Section;
+use super::reverse::RawReverse;
 use super::source::{At, Source, Texts};
 
 /// A whole file.
@@ -18,6 +19,7 @@ pub(super) struct Raw {
     pub(super) peers: Vec<RawPeer>,
     pub(super) routes: Vec<RawRoute>,
     pub(super) policies: Vec<RawPolicy>,
+    pub(super) reverse: Vec<RawReverse>,
     pub(super) limits: RawLimits,
 }
 
@@ -59,6 +61,7 @@ pub(super) struct RawListener {
     pub(super) names: Option<Texts>,
     pub(super) certificates: Vec<RawCertificate>,
     pub(super) istio_status: Option<At<bool>>,
+    pub(super) reverse: Option<At<bool>>,
     pub(super) services: Option<Table>,
 }
 
@@ -85,6 +88,7 @@ pub(super) struct RawPeer {
     pub(super) title: String,
     pub(super) name: Option<At<String>>,
     pub(super) address: Option<At<String>>,
+    pub(super) reverse: Option<At<String>>,
     pub(super) identities: Option<Texts>,
     pub(super) through: Option<At<String>>,
     pub(super) plain: Option<At<bool>>,
@@ -176,6 +180,7 @@ impl Raw {
             peers: each(&mut file, "peers", source, faults, RawPeer::read),
             routes: each(&mut file, "routes", source, faults, RawRoute::read),
             policies: each(&mut file, "policies", source, faults, RawPolicy::read),
+            reverse: each(&mut file, "reverse", source, faults, RawReverse::read),
             limits: file.table("limits").map(|it| RawLimits::read(it, source, faults)).unwrap_or_default(),
         };
         file.finish(source, faults);
@@ -239,6 +244,7 @@ impl RawListener {
             ("certificates", self.certificates.first().map(|it| it.span.clone())),
             ("istio_status", place(self.istio_status.as_ref())),
             ("services", self.services.as_ref().map(|table| table.span.clone())),
+            ("reverse", place(self.reverse.as_ref())),
         ];
         keys.into_iter().filter_map(|(key, span)| Some((key, span?))).collect()
     }
@@ -263,6 +269,7 @@ impl RawListener {
             certificates: each(&mut section, "certificates", source, faults, RawCertificate::read),
             istio_status: section.boolean("istio_status"),
             services: section.place("services").map(|span| Table { span, pairs: section.pairs("services") }),
+            reverse: section.boolean("reverse"),
         };
         section.finish(source, faults);
         raw
@@ -289,13 +296,14 @@ impl RawPeer {
             title: section.title().to_owned(),
             name: section.required("name", "\"bob\""),
             address: section.string("address"),
+            reverse: section.string("reverse"),
             identities: section.strings("identity"),
             plain: section.boolean("plain"),
             through: section.string("through"),
             post: section.table("post").map(|post| RawPost::read(post, source, faults)),
         };
         // Behind another peer, the destination may say it.
-        if !section.has("address") && !section.has("through") {
+        if !section.has("address") && !section.has("through") && !section.has("reverse") {
             section.missing("address", "\"192.0.2.7:15008\"");
         }
         let nobody = raw.plain.as_ref().is_some_and(|at| at.value) && raw.post.is_none();

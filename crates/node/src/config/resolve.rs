@@ -33,6 +33,8 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let is_captured = |it: &Capture| matches!(it.kind, Kind::Redirect | Kind::Tproxy);
     let default = if captures.iter().any(is_captured) { MARK } else { 0 };
     let mark = raw.node.mark.as_ref().and_then(|at| u32::try_from(at.value).ok()).unwrap_or(default);
+    resolver.receptions(&raw.peers, &inbounds);
+    let reverse = resolver.reverses(&raw.reverse, &peers);
     let rules = resolver.rules(&raw.policies, &listeners);
     let limits = limits::resolve(&mut resolver, &raw.limits);
     let Own { identity, not_after, warnings } = identity?;
@@ -53,6 +55,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
         warnings,
         captures,
         inbounds,
+        reverse,
         peers,
         routes,
         policy,

@@ -12,6 +12,7 @@ use hbone_tunnel::{
 use super::bind::Bind;
 use super::kind::Kind;
 use super::limits::Limits;
+use super::reverse::Reverse;
 
 /// A whole node.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Resolved {
     pub captures: Vec<Capture>,
     /// Ports that serve peers.
     pub inbounds: Vec<Inbound>,
+    /// Gateways that this node dials so that they can reach it.
+    pub reverse: Vec<Reverse>,
     /// The peers by name.
     pub peers: BTreeMap<String, Way>,
     /// Which peer leads where; the first match wins.
@@ -70,6 +73,8 @@ pub struct Inbound {
     pub name: String,
     /// The address to listen on.
     pub bind: SocketAddr,
+    /// Whether it takes nodes that cannot be dialled and dial this one.
+    pub reverse: bool,
     /// Whether destinations are told who calls, and in which form.
     pub proxy_protocol: Option<ProxyVersion>,
     /// Whether callers are believed in who their clients are.
@@ -91,6 +96,7 @@ impl Inbound {
         Self {
             name: name.to_owned(),
             bind,
+            reverse: false,
             proxy_protocol: None,
             trust_forwarded: false,
             istio_status: false,
@@ -143,11 +149,17 @@ impl Resolved {
             warnings: Vec::new(),
             captures: Vec::new(),
             inbounds: Vec::new(),
+            reverse: Vec::new(),
             peers: BTreeMap::new(),
             routes: Vec::new(),
             policy,
             limits: Limits::default(),
         })
+    }
+
+    /// Whether there is nothing to run.
+    pub const fn is_idle(&self) -> bool {
+        self.captures.is_empty() && self.inbounds.is_empty() && self.reverse.is_empty()
     }
 
     /// The peer that leads to a destination for `dial`: the one named, else the first route, else the only peer.

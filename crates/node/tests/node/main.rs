@@ -22,6 +22,7 @@ mod proxies;
 mod proxy_protocol;
 mod readme;
 mod reload;
+mod reverse;
 mod signals;
 mod sni;
 mod tls_front;
