@@ -24,6 +24,7 @@ use crate::error::TunnelError;
 use crate::identity::{SpiffeId, leaf_identity};
 use crate::resolver::Resolve;
 use crate::route::Peer;
+use crate::sockets;
 use crate::tls::{Identity, validity};
 use crate::verify::PeerFault;
 use crate::watched::{Verdict, Watched};
@@ -131,6 +132,7 @@ pub(crate) async fn shake(
     let means = Means { resolver: &*config.resolver, asker: "", limit, guarded: false };
     let (tcp, address) =
         dial(at, means, |_| Ok::<(), Infallible>(())).await.map_err(|error| dial_error(error, at, limit))?;
+    sockets::expect_answers(&tcp, &config.connection);
     progress(Step::Connected { address });
     let name = name.unwrap_or_else(|| ServerName::IpAddress(address.ip().into()));
     shake_over((tcp, address), identity, peer, config, (client, name), progress).await

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::authority::{Authority, Host};
@@ -41,7 +42,8 @@ pub(crate) struct Means<'a> {
     pub(crate) guarded: bool,
 }
 
-/// Dials a destination, all of it within the limit: its addresses that `permit` lets pass are tried in turn.
+/// Dials a destination, all of it within the limit: its addresses that `permit` lets pass, the first that
+/// stands wins.
 pub(crate) async fn dial<D>(
     destination: &Authority,
     means: Means<'_>,
@@ -69,35 +71,86 @@ pub(crate) async fn dial<D>(
     if let (true, Some(denied)) = (permitted.is_empty(), refusal) {
         return Err(DialError::Refused(denied));
     }
-    try_in_turn(&permitted, means.guarded, until).await
+    match permitted[..] {
+        [address] => alone(address, means.guarded, until).await,
+        // Boxed: most destinations have one address.
+        _ => Box::pin(race(&interleaved(permitted), means.guarded, until)).await,
+    }
 }
 
-/// Each address gets its share of the time that is left, so that a silent first one does not starve the rest.
-async fn try_in_turn<D>(
+/// Happy eyeballs (RFC 8305): the next address is tried when the one before has failed, or has been silent for a
+/// moment; who stands first wins, and the others are closed.
+async fn race<D>(
     addresses: &[SocketAddr],
     guarded: bool,
     until: Instant,
 ) -> Result<(TcpStream, SocketAddr), DialError<D>> {
-    let mut outcome = DialError::Unresolvable;
-    for (tried, &address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        let share = until.saturating_duration_since(Instant::now()) / left;
-        let connecting = async {
-            if guarded { connect_guarded(address).await } else { outgoing(address)?.connect(address).await }
-        };
-        match timeout_at(Instant::now() + share, connecting).await {
-            Ok(Ok(tcp)) => {
-                tune(&tcp);
-                return Ok((tcp, address));
+    let (mut outcome, mut attempts) = (DialError::Unresolvable, JoinSet::new());
+    let mut addresses = addresses.iter().copied().peekable();
+    while let Some(address) = addresses.next() {
+        attempts.spawn(async move { (connect(address, guarded).await, address) });
+        let next = addresses.peek().map(|_| Instant::now() + STAGGER);
+        // Ends when it is the next one's turn.
+        while let Ok(Some(ended)) = timeout_at(next.unwrap_or(until).min(until), attempts.join_next()).await {
+            match ended {
+                Ok((Ok(tcp), address)) => {
+                    tune(&tcp);
+                    return Ok((tcp, address));
+                }
+                Ok((Err(error), _)) if is_exhaustion(&error) => return Err(DialError::OutOfSockets),
+                Ok((Err(error), address)) => outcome = DialError::Failed { address, error },
+                // It panicked, which it has no reason to.
+                Err(_) => {}
             }
-            Ok(Err(error)) if is_exhaustion(&error) => return Err(DialError::OutOfSockets),
-            Ok(Err(error)) => outcome = DialError::Failed { address, error },
-            // A fault that was told says more than silence.
-            Err(_) if matches!(outcome, DialError::Failed { .. }) => {}
-            Err(_) => outcome = DialError::Timeout,
+            if addresses.peek().is_some() {
+                break;
+            }
+        }
+        if Instant::now() >= until {
+            break;
         }
     }
+    // A fault that was told says more than silence.
+    if matches!(outcome, DialError::Unresolvable) && !attempts.is_empty() {
+        outcome = DialError::Timeout;
+    }
     Err(outcome)
+}
+
+/// The only address: nobody to race with.
+async fn alone<D>(
+    address: SocketAddr,
+    guarded: bool,
+    until: Instant,
+) -> Result<(TcpStream, SocketAddr), DialError<D>> {
+    match timeout_at(until, connect(address, guarded)).await {
+        Ok(Ok(tcp)) => {
+            tune(&tcp);
+            Ok((tcp, address))
+        }
+        Ok(Err(error)) if is_exhaustion(&error) => Err(DialError::OutOfSockets),
+        Ok(Err(error)) => Err(DialError::Failed { address, error }),
+        Err(_) => Err(DialError::Timeout),
+    }
+}
+
+async fn connect(address: SocketAddr, guarded: bool) -> io::Result<TcpStream> {
+    if guarded { connect_guarded(address).await } else { outgoing(address)?.connect(address).await }
+}
+
+/// The families in turn, beginning with that of the first address; else in their order (RFC 8305 4).
+fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (same, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|it| it.is_ipv6() == first);
+    let (mut same, mut other) = (same.into_iter(), other.into_iter());
+    let mut mixed = Vec::with_capacity(same.len() + other.len());
+    loop {
+        let pair = [same.next(), other.next()];
+        if pair == [None, None] {
+            return mixed;
+        }
+        mixed.extend(pair.into_iter().flatten());
+    }
 }
 
 /// The same addresses once each, in their order, and not more than are worth trying.
@@ -112,6 +165,8 @@ fn distinct(found: Vec<IpAddr>) -> Vec<IpAddr> {
 }
 
 const MOST: usize = 8;
+/// How long an address may be silent before the next is tried too (RFC 8305 8).
+const STAGGER: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
@@ -201,6 +256,54 @@ mod tests {
         let resolver = Scripted::new(&[&["127.0.0.2", "127.0.0.3", "127.0.0.1"]]);
         let (_, address) = dial(&name(port), means(&resolver), |_| Ok::<_, ()>(())).await.unwrap();
         assert_eq!(address.ip().to_string(), "127.0.0.1");
+    }
+
+    /// A listener whose queue is full: the system drops what knocks, and nobody is told anything.
+    fn silent(address: &str) -> (socket2::Socket, Vec<std::net::TcpStream>) {
+        let address: SocketAddr = address.parse().unwrap();
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(0).unwrap();
+        let at = socket.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(tcp) = std::net::TcpStream::connect_timeout(&at, Duration::from_millis(300)) {
+            queued.push(tcp);
+        }
+        (socket, queued)
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_holds_up_the_next_for_a_moment_and_the_first_that_stands_wins() {
+        let (stuck, _queued) = silent("127.0.0.2:0");
+        let port = stuck.local_addr().unwrap().as_socket().unwrap().port();
+        let _listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let resolver = Scripted::new(&[&["127.0.0.2", "127.0.0.1"]]);
+        let start = std::time::Instant::now();
+        let (_, address) = dial(&name(port), means(&resolver), |_| Ok::<_, ()>(())).await.unwrap();
+        assert_eq!(address.ip().to_string(), "127.0.0.1");
+        assert!(start.elapsed() < LIMIT / 4, "the silent one had more than a moment");
+    }
+
+    #[tokio::test]
+    async fn t25_silent_addresses_cost_the_limit_and_a_fault_that_was_told_is_told() {
+        let (stuck, _queued) = silent("127.0.0.2:0");
+        let port = stuck.local_addr().unwrap().as_socket().unwrap().port();
+        let hasty = |resolver| Means { limit: Duration::from_millis(600), ..means(resolver) };
+        let resolver = Scripted::new(&[&["127.0.0.2"]]);
+        let result = dial(&name(port), hasty(&resolver), |_| Ok::<_, ()>(())).await;
+        assert!(matches!(result, Err(DialError::Timeout)), "{result:?}");
+        let resolver = Scripted::new(&[&["127.0.0.2", "127.0.0.3"]]);
+        let result = dial(&name(port), hasty(&resolver), |_| Ok::<_, ()>(())).await;
+        let Err(DialError::Failed { address, .. }) = result else { panic!("{result:?}") };
+        assert_eq!(address.ip().to_string(), "127.0.0.3");
+    }
+
+    #[test]
+    fn families_take_turns_beginning_with_the_first() {
+        let all = ["[::1]:1", "[::2]:1", "[::3]:1", "10.0.0.1:1", "10.0.0.2:1"].map(|it| it.parse().unwrap());
+        let mixed: Vec<_> = interleaved(all.to_vec()).iter().map(ToString::to_string).collect();
+        assert_eq!(mixed, ["[::1]:1", "10.0.0.1:1", "[::2]:1", "10.0.0.2:1", "[::3]:1"]);
+        assert!(interleaved(Vec::new()).is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -112,6 +112,7 @@ impl Inbound {
         drain: Drain,
     ) {
         let snapshot = Arc::clone(&self.snapshot.borrow());
+        sockets::expect_answers(&tcp, &snapshot.config.connection);
         let limit = snapshot.config.handshake_timeout;
         let shaken = tokio::select! {
             shaken = timeout(limit, shake_hands(tcp, Arc::clone(&snapshot.tls))) => {

@@ -27,6 +27,7 @@ use crate::hop::{Hop, InsideNode, PlainNode, UnixPlace, WebNode};
 use crate::identity::SpiffeId;
 use crate::reason::Reason;
 use crate::route::Peer;
+use crate::sockets;
 use crate::tls::{H2, Identity, provider, validity};
 use crate::watched::{Verdict, Watched};
 
@@ -150,7 +151,9 @@ async fn tcp(at: &Authority, config: &ConnectConfig) -> Result<TcpStream, Tunnel
     let limit = config.dial_timeout;
     let means = Means { resolver: &*config.resolver, asker: "", limit, guarded: false };
     let dialled = dial(at, means, |_| Ok::<(), Infallible>(())).await;
-    Ok(dialled.map_err(|error| dial_error(error, at, limit))?.0)
+    let (tcp, _) = dialled.map_err(|error| dial_error(error, at, limit))?;
+    sockets::expect_answers(&tcp, &config.connection);
+    Ok(tcp)
 }
 
 /// A unix socket answers at once or not at all.

@@ -2,7 +2,8 @@
 //!
 //! Called by everything here that holds a socket. A leg of a tunnel is guarded from its first moment: however it
 //! goes (a task that panics, a process that is killed), its peer gets a RST, unless the tunnel ended whole and
-//! said so. Knows nothing of HTTP/2.
+//! said so. Of HTTP/2 it knows the times after which a peer
+//! is dead.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -10,6 +11,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use hbone_conn::Config;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
@@ -54,6 +56,14 @@ pub(crate) fn limit_unacknowledged(tcp: &TcpStream, limit: Option<Duration>) {
     if limit.is_some() {
         let _ = SockRef::from(tcp).set_tcp_user_timeout(limit);
     }
+}
+
+/// A connection of HTTP/2: octets that its peer does not acknowledge end it when a PING without an answer would have.
+/// The system knows of them earlier than a PING that waits behind them, and would itself try on for a quarter of an
+/// hour. A node always reads, so a window that is shut for so long is a node that has died or was stopped.
+pub(crate) fn expect_answers(tcp: &TcpStream, connection: &Config) {
+    let limit = connection.keepalive_interval.map(|interval| interval + connection.keepalive_timeout);
+    limit_unacknowledged(tcp, limit);
 }
 
 /// From now on every connection that this process makes has this mark (SO_MARK), by which rules of a packet filter
@@ -207,6 +217,19 @@ const ENOBUFS: i32 = 105;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn f02_octets_that_a_node_does_not_acknowledge_end_the_connection_when_a_ping_would() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut connection = Config { keepalive_interval: None, ..Config::default() };
+        expect_answers(&tcp, &connection);
+        assert_eq!(SockRef::from(&tcp).tcp_user_timeout().unwrap(), None);
+        connection.keepalive_interval = Some(Duration::from_secs(10));
+        connection.keepalive_timeout = Duration::from_secs(20);
+        expect_answers(&tcp, &connection);
+        assert_eq!(SockRef::from(&tcp).tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
+    }
 
     #[test]
     fn t30_exhaustion_is_told_from_the_fault_of_one_connection() {
