@@ -15,6 +15,7 @@ use crate::memory;
 pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -> InboundConfig {
     let mut settings = serving(config, &inbound.name, Arc::clone(&config.policy), own_ports);
     settings.istio_status = inbound.istio_status;
+    settings.proxies = inbound.proxies.clone();
     settings.proxy_protocol = inbound.proxy_protocol;
     settings.trust_forwarded = inbound.trust_forwarded;
     settings.routes = inbound.routes.clone();

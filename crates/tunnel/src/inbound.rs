@@ -19,11 +19,14 @@ use crate::doorway::{Doorway, Place};
 use crate::drain::Drain;
 use crate::escape::Escaped;
 use crate::expiry;
+use crate::front::{FrontError, preamble};
 use crate::hush::Hush;
 use crate::identity::{SpiffeId, leaf_identity};
 use crate::inbound_config::{InboundConfig, InboundLimits, Snapshot};
 use crate::listener::Listener;
+use crate::network::{Network, canonical};
 use crate::pool::{Pool, PoolConfig};
+use crate::proxy_header::HeaderFault;
 use crate::reverse::gateway::Dialled;
 use crate::serve::Caller;
 use crate::share::{Held, Shares};
@@ -114,19 +117,22 @@ impl Inbound {
         let snapshot = Arc::clone(&self.snapshot.borrow());
         sockets::expect_answers(&tcp, &snapshot.config.connection);
         let limit = snapshot.config.handshake_timeout;
+        let shaking = async {
+            let mut tcp = tcp;
+            let from = introduced(&mut tcp, from, &snapshot.config.proxies).await?;
+            Ok((shake_hands(tcp, Arc::clone(&snapshot.tls)).await?, from))
+        };
         let shaken = tokio::select! {
-            shaken = timeout(limit, shake_hands(tcp, Arc::clone(&snapshot.tls))) => {
-                shaken.unwrap_or(Err(Unwelcome::Timeout(limit)))
-            }
+            shaken = timeout(limit, shaking) => shaken.unwrap_or(Err(Unwelcome::Timeout(limit))),
             () = place.lost() => Err(Unwelcome::Crowded),
             _ = drain.started() => return,
         };
         drop(place);
-        let admitted = shaken.and_then(|shaken| {
+        let admitted = shaken.and_then(|(shaken, from)| {
             let slots = self.admit(&snapshot.config, &shaken.source)?;
-            Ok((shaken, slots))
+            Ok((shaken, from, slots))
         });
-        let (Shaken { tls, source, not_after }, slots) = match admitted {
+        let (Shaken { tls, source, not_after }, from, slots) = match admitted {
             Ok(admitted) => admitted,
             Err(reason) => return self.turn_away(&snapshot.config.name, from, &reason),
         };
@@ -280,6 +286,22 @@ struct Shaken {
     not_after: SystemTime,
 }
 
+/// Who calls: where proxies stand in front, by the header that each connection of theirs begins with.
+async fn introduced(
+    tcp: &mut TcpStream,
+    from: SocketAddr,
+    proxies: &[Network],
+) -> Result<SocketAddr, Unwelcome> {
+    if proxies.is_empty() {
+        return Ok(from);
+    }
+    if !proxies.iter().any(|network| network.contains(canonical(from.ip()))) {
+        return Err(Unwelcome::Unannounced(FrontError::Header(HeaderFault::Stranger)));
+    }
+    let client = preamble::hear(tcp).await.map_err(Unwelcome::Unannounced)?;
+    Ok(client.unwrap_or(from))
+}
+
 async fn shake_hands(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<Shaken, Unwelcome> {
     let tls = Tls::accept(tcp, config).await.map_err(Unwelcome::Tls)?;
     let leaf = tls.peer_certificates().and_then(|chain| chain.first());
@@ -292,6 +314,8 @@ async fn shake_hands(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<Shaken
 /// Why a connection was not taken.
 #[derive(Debug)]
 enum Unwelcome {
+    /// It needs a header of the PROXY protocol and has none that counts.
+    Unannounced(FrontError),
     Tls(TlsError),
     Timeout(Duration),
     Nameless,
@@ -306,7 +330,8 @@ impl Unwelcome {
     /// to fill a log.
     const fn is_news(&self) -> bool {
         match self {
-            Self::Tls(TlsError::Tls(_) | TlsError::Plaintext | TlsError::WrongAlpn)
+            Self::Unannounced(_)
+            | Self::Tls(TlsError::Tls(_) | TlsError::Plaintext | TlsError::WrongAlpn)
             | Self::Nameless
             | Self::Full
             | Self::Greedy(..) => true,
@@ -320,6 +345,7 @@ impl Unwelcome {
 impl std::fmt::Display for Unwelcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Unannounced(error) => error.fmt(f),
             Self::Tls(TlsError::Tls(error)) => match PeerFault::of(error) {
                 Some(fault) => write!(f, "the caller is not trusted: {fault}"),
                 None => write!(f, "the TLS handshake failed: {error}; check who calls this port"),

@@ -11,6 +11,7 @@ use hbone_conn::Config;
 use rustls::ServerConfig;
 
 use crate::authority::Authority;
+use crate::network::Network;
 use crate::outcome::RelayLimits;
 use crate::policy::Policy;
 use crate::proxy_header::ProxyVersion;
@@ -34,6 +35,9 @@ pub struct InboundConfig {
     pub baggage: Option<String>,
     /// Destinations of a POST with `x-service`, by its value.
     pub services: BTreeMap<String, Authority>,
+    /// The proxies in front, each of whose connections begins with a header of the PROXY protocol that says who calls;
+    /// nobody else is taken. Empty: no headers.
+    pub proxies: Vec<Network>,
     /// The header of the PROXY protocol in front of what destinations that are dialled from here get.
     pub proxy_protocol: Option<ProxyVersion>,
     /// Callers are believed in what they say of their clients (`forwarded`): for that header, never for a decision.
@@ -84,6 +88,7 @@ impl InboundConfig {
             istio_status: false,
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),
+            proxies: Vec::new(),
             proxy_protocol: None,
             trust_forwarded: false,
             routes: Routes::default(),

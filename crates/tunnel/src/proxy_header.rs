@@ -30,6 +30,8 @@ pub enum HeaderFault {
     TooLong,
     /// It did not come in time.
     Late,
+    /// Whoever calls is none of the proxies that are named.
+    Stranger,
 }
 
 /// The head of version 2: how many octets follow it.
@@ -156,6 +158,7 @@ impl fmt::Display for HeaderFault {
             Self::Missing => "it does not begin with a header of the PROXY protocol; let the proxy send one",
             Self::Syntax => "its header of the PROXY protocol is malformed; check the proxy",
             Self::TooLong => "its header of the PROXY protocol is too long; check the proxy",
+            Self::Stranger => "it comes from none of the proxies that this listener names",
             Self::Late => "its header of the PROXY protocol did not come within 5 s; check the proxy",
         })
     }

@@ -79,7 +79,14 @@ impl Kind {
             }
             Self::Sni => &["names", "peer", "allow_remote", "allow_from", "proxy_protocol_from"],
             Self::Redirect | Self::Tproxy => &["peer", "allow_remote"],
-            Self::Hbone => &["istio_status", "proxy_protocol", "trust_forwarded", "services", "reverse"],
+            Self::Hbone => &[
+                "istio_status",
+                "proxy_protocol_from",
+                "proxy_protocol",
+                "trust_forwarded",
+                "services",
+                "reverse",
+            ],
         }
     }
 }

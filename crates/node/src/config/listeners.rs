@@ -178,7 +178,7 @@ impl Resolver<'_> {
 
     fn inbound(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Inbound> {
         let istio_status = raw.istio_status.as_ref().is_some_and(|at| at.value);
-        let services = self.services(raw);
+        let (services, proxies) = (self.services(raw), self.proxies(raw));
         let wanted = "\"v1\" or \"v2\"";
         let version = raw.proxy_protocol.as_ref();
         let proxy_protocol =
@@ -195,10 +195,11 @@ impl Resolver<'_> {
         let name = raw.name.as_ref()?.value.clone();
         let (routes, summary) = Self::onward(&name, known)?;
         let reverse = raw.reverse.as_ref().is_some_and(|at| at.value);
-        let services = services?;
+        let (services, proxies) = (services?, proxies?);
         Some(Inbound {
             name,
             bind: address,
+            proxies,
             reverse,
             proxy_protocol,
             trust_forwarded,

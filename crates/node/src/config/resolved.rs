@@ -75,6 +75,8 @@ pub struct Inbound {
     pub bind: SocketAddr,
     /// Whether it takes nodes that cannot be dialled and dial this one.
     pub reverse: bool,
+    /// The proxies in front, which tell who calls by the PROXY protocol; an empty list is none.
+    pub proxies: Vec<Network>,
     /// Whether destinations are told who calls, and in which form.
     pub proxy_protocol: Option<ProxyVersion>,
     /// Whether callers are believed in who their clients are.
@@ -97,6 +99,7 @@ impl Inbound {
             name: name.to_owned(),
             bind,
             reverse: false,
+            proxies: Vec::new(),
             proxy_protocol: None,
             trust_forwarded: false,
             istio_status: false,

@@ -172,7 +172,6 @@ fn faults_of_the_proxy_protocol_are_named_with_their_places() {
     lab.issue("alice");
     let text = format!(
         "{}[[listeners]]\nname = \"a\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\nproxy_protocol = \"v3\"\n\
-         proxy_protocol_from = \"10.0.0.0/8\"\n\
          [[peers]]\nname = \"bob\"\naddress = \"127.0.0.1:1\"\nidentity = \"{}\"\n\
          [[listeners]]\nname = \"b\"\nkind = \"socks5\"\nbind = \"127.0.0.1:0\"\npeer = \"bob\"\n\
          proxy_protocol_from = []\nproxy_protocol = \"v1\"\n\
@@ -185,13 +184,42 @@ fn faults_of_the_proxy_protocol_are_named_with_their_places() {
     let listing: Vec<_> = faults.iter().map(ToString::to_string).collect();
     let wanted = [
         ":9:18: `proxy_protocol = v3`",
-        ":10:23: `proxy_protocol_from` has no meaning",
-        ":20:23: [[listeners]] \"b\": an empty list",
-        ":21:18: `proxy_protocol` has no meaning",
-        ":27:24: `proxy_protocol_from = 10.0.0.1/8`",
+        ":19:23: [[listeners]] \"b\": an empty list",
+        ":20:18: `proxy_protocol` has no meaning",
+        ":26:24: `proxy_protocol_from = 10.0.0.1/8`",
     ];
     assert_eq!(listing.len(), wanted.len(), "{listing:#?}");
     for (fault, wanted) in listing.iter().zip(wanted) {
         assert!(fault.contains(wanted), "{fault}");
     }
+}
+
+#[test]
+fn t22_a_listener_of_peers_hears_headers_of_declared_proxies_and_judges_by_them() {
+    let (server, heard) = server();
+    let bob = "proxy_protocol_from = \"127.0.0.1\"\nproxy_protocol = \"v2\"";
+    let (lab, mut alice, mut bob) = nodes(server, "", bob);
+    // Alice sends none.
+    let (_, answer) = sent(&alice, b"hello");
+    assert!(answer.is_err(), "{answer:?}");
+    bob.complaint("no header");
+    alice.complaint("no tunnel");
+    drop(alice);
+    // A proxy between them that does.
+    let node = bob.address("in");
+    let proxy = fake::serve(move |mut stream| {
+        let mut other = TcpStream::connect(node).unwrap();
+        other.write_all(b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 15008\r\n").unwrap();
+        let (mut up, mut down) = (stream.try_clone().unwrap(), other.try_clone().unwrap());
+        let upward = std::thread::spawn(move || std::io::copy(&mut up, &mut other));
+        let _ = std::io::copy(&mut down, &mut stream);
+        let _ = upward.join();
+    });
+    let config = std::fs::read_to_string(lab.path("alice.toml")).unwrap();
+    let config = config.replace(&node.to_string(), &proxy.to_string());
+    let alice = NodeProcess::start(&lab.write("alice.toml", &config));
+    let (_, answer) = sent(&alice, b"hello");
+    assert_eq!(answer.unwrap(), b"heard");
+    let client = "192.0.2.7:4711".parse().unwrap();
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), introduced(client, server, b"hello"));
 }
