@@ -157,8 +157,8 @@ pub struct Connect {
     /// Carry a local port (or /path or @name, a unix socket) to a destination, as the peer shall dial it.
     #[arg(short = 'L', value_name = "[BIND:]PORT:HOST:HOSTPORT")]
     pub local: Vec<Forward>,
-    /// Carry a port of the peer to a destination as seen from here.
-    #[arg(short = 'R', value_name = "[BIND:]PORT:HOST:HOSTPORT")]
+    /// Carry what the peer sends down a reverse tunnel for that port to a destination as seen from here.
+    #[arg(short = 'R', value_name = "PORT:HOST:HOSTPORT")]
     pub remote: Vec<Forward>,
     /// A SOCKS5 proxy whose connections go through the peer.
     #[arg(short = 'D', value_name = "[BIND:]PORT")]

@@ -6,9 +6,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixStream};
 use std::process::Command;
 
-use crate::common::{code, hbone, id, run, stderr};
+use crate::common::{Lab, code, hbone, id, identity_section, run, stderr};
 use crate::fake;
-use crate::process::{PATIENCE, Process};
+use crate::process::{NodeProcess, PATIENCE, Process};
 use crate::tunnels::Pair;
 
 /// `hbone connect` with these arguments, once it is ready.
@@ -172,4 +172,47 @@ fn curl_goes_through_a_unix_socket() {
     curl.args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", &socket, "http://web/"]);
     let output = curl.output().unwrap();
     assert_eq!(output.stdout, b"400", "{}", stderr(&output));
+}
+
+#[test]
+fn what_the_peer_sends_down_for_a_port_comes_out_here() {
+    let (one, two) = (fake::echo(), fake::serve(|mut stream| stream.write_all(b"two").unwrap()));
+    let lab = Lab::new();
+    lab.issue("gate");
+    lab.issue("home");
+    let out = |name: &str, port: u16| {
+        format!(
+            "[[listeners]]\nname = \"{name}\"\nkind = \"tcp\"\nbind = \"127.0.0.1:0\"\npeer = \"home\"\n\
+             destination = \"web.home:{port}\"\n"
+        )
+    };
+    let config = format!(
+        "{}[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\nreverse = true\n{}{}{}\
+         [[peers]]\nname = \"home\"\nreverse = \"home\"\nidentity = \"{}\"\n",
+        identity_section("gate"),
+        out("one", 8080),
+        out("two", 8081),
+        out("none", 8082),
+        id("home"),
+    );
+    let mut gate = NodeProcess::start(&lab.write("gate.toml", &config));
+    let peer = gate.address("in").to_string();
+    let (cert, key, ca) = (lab.text("home.pem"), lab.text("home.key"), lab.text("ca.pem"));
+    let (first, second, expected) = (format!("8080:{one}"), format!("8081:{two}"), id("gate"));
+    let flags = [&peer, "--cert", &cert, "--key", &key, "--ca", &ca, "--expect", &expected];
+    let mut process = connected(&[&flags[..], &["-R", &first, "-R", &second]].concat());
+    // Who comes too early waits until the node has dialled.
+    echoed_tcp(TcpStream::connect(gate.address("one")).unwrap());
+    let mut text = String::new();
+    TcpStream::connect(gate.address("two")).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "two");
+    let mut stream = TcpStream::connect(gate.address("none")).unwrap();
+    assert!(stream.read(&mut [0]).is_err(), "nothing is given away there");
+    gate.complaint("no tunnel");
+    process.signal("INT");
+    assert_eq!(process.exit(), 0);
+    for (wrong, word) in [("0.0.0.0:80:a:1", "its own configuration"), ("0:a:1", "its own configuration")] {
+        let output = hbone().arg("connect").args(flags).args(["-R", wrong]).output().unwrap();
+        assert!(code(&output) == 2 && stderr(&output).contains(word), "{wrong}: {}", stderr(&output));
+    }
 }
