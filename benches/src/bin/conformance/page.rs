@@ -163,6 +163,7 @@ Which rules of the RFCs this implementation keeps, and which test proves it. Thi
 `cargo run -p hbone-benches --bin conformance` from `docs/conformance/*.toml` and the names of the tests; a test
 fails when it is not up to date. Every rule is told in our own words; the RFCs are the authority. The column
 «level»: the keyword of the text; `states` where the text states a fact without one; `own` where we are stricter.
+What ends arrive as through chains of nodes stands in [fidelity.md](fidelity.md).
 
 ";
 

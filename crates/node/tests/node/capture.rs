@@ -52,24 +52,29 @@ FAR=$far CLIENT=$client "$0" --exact "$1" --ignored --nocapture
 "#;
 
 fn in_namespaces(test: &str) {
+    in_hosts(&format!("capture::{test}"));
+}
+
+/// What a test said that ran there; none where that is not to be had.
+pub(crate) fn in_hosts(test: &str) -> Option<String> {
     if !["nft", "ip", "unshare", "nsenter"].into_iter().all(installed) {
-        return;
+        return None;
     }
-    let test = format!("capture::{test}");
     let mut command = Command::new("unshare");
-    command.args(["-rn", "sh", "-c", HOSTS]).arg(std::env::current_exe().unwrap()).arg(&test);
+    command.args(["-rn", "sh", "-c", HOSTS]).arg(std::env::current_exe().unwrap()).arg(test);
     let output = command.output().unwrap();
     if !output.stdout.starts_with(b"ready") {
         assert!(std::env::var_os("HBONE_REQUIRE_PEERS").is_none_or(|it| it != "1"), "{}", stderr(&output));
         eprintln!("skipped: no network namespaces: {}", stderr(&output));
-        return;
+        return None;
     }
     let said = stdout(&output);
     assert!(output.status.success() && said.contains("1 passed"), "{said}\n{}", stderr(&output));
+    Some(said)
 }
 
 /// Runs on that host.
-fn on<T: Send + 'static>(host: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn on<T: Send + 'static>(host: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let pid = host_pid(host);
     let there = std::thread::spawn(move || {
         let space = File::open(format!("/proc/{pid}/ns/net")).unwrap();

@@ -14,35 +14,54 @@ pub(crate) struct Chain {
     pub(crate) nodes: Vec<NodeProcess>,
 }
 
+/// What a chain is made of.
+pub(crate) struct Plan<'a> {
+    /// Nodes behind the client's, and as many connections between them all.
+    pub(crate) hops: usize,
+    pub(crate) destinations: &'a [SocketAddr],
+    pub(crate) limits: &'a str,
+    /// Stands first in every configuration.
+    pub(crate) head: &'a str,
+    /// The last node is reached inside a tunnel of those before it.
+    pub(crate) inside: bool,
+}
+
 impl Chain {
-    /// So many nodes behind the client's, and as many connections between them all; the listeners `to0`, `to1`, …
-    /// lead to the destinations.
+    /// The listeners `to0`, `to1`, … lead to the destinations.
     pub(crate) fn start(hops: usize, destinations: &[SocketAddr]) -> Self {
-        Self::with_limits(hops, destinations, "")
+        let plan = Plan { hops, destinations, limits: "", head: "", inside: false };
+        let first = id(&account(0));
+        Self::planned(&plan, |nodes| capturing(nodes[0].address("in"), &first, destinations, ""))
     }
 
-    pub(crate) fn with_limits(hops: usize, destinations: &[SocketAddr], limits: &str) -> Self {
+    /// With a configuration of the client's node for the nodes behind it.
+    pub(crate) fn planned(plan: &Plan<'_>, client: impl FnOnce(&[NodeProcess]) -> String) -> Self {
         let lab = Lab::new();
         lab.issue("alice");
         let mut nodes: Vec<NodeProcess> = Vec::new();
-        for at in (0..hops).rev() {
-            let caller = at.checked_sub(1).map_or_else(|| "alice".to_owned(), account);
+        for at in (0..plan.hops).rev() {
             lab.issue(&account(at));
-            let next = nodes.last().map(|next| (next.address("in"), account(at + 1)));
-            let mut config = serving(&account(at), &caller, destinations, limits);
-            if let Some((address, expected)) = next {
+            let before = at.checked_sub(1).map_or_else(|| "alice".to_owned(), account);
+            let last = at + 1 == plan.hops;
+            let caller = if last && plan.inside { "alice".to_owned() } else { before };
+            // A gateway in front of connections inside lets the caller reach the last node, and nothing behind it.
+            let inner = nodes.first().filter(|_| plan.inside).map(|last| vec![last.address("in")]);
+            let targets = inner.as_deref().unwrap_or(plan.destinations);
+            let mut config = plan.head.to_owned() + &serving(&account(at), &caller, targets, plan.limits);
+            let dials = last || (plan.inside && at + 2 == plan.hops);
+            if let Some(next) = nodes.last().filter(|_| !dials) {
                 let _ = write!(
                     config,
-                    "[[peers]]\nname = \"next\"\naddress = \"{address}\"\nidentity = \"{}\"\n\
+                    "[[peers]]\nname = \"next\"\naddress = \"{}\"\nidentity = \"{}\"\n\
                      [[routes]]\nlistener = \"in\"\npeer = \"next\"\n",
-                    id(&expected)
+                    next.address("in"),
+                    id(&account(at + 1))
                 );
             }
             nodes.push(NodeProcess::start(&lab.write(&file(at), &config)));
         }
         nodes.reverse();
-        let config = capturing(nodes[0].address("in"), &id(&account(0)), destinations, limits);
-        let alice = NodeProcess::start(&lab.write("alice.toml", &config));
+        let alice = NodeProcess::start(&lab.write("alice.toml", &(plan.head.to_owned() + &client(&nodes))));
         Self { lab, alice, nodes }
     }
 
