@@ -45,6 +45,8 @@ pub enum Command {
     /// Rules of the packet filter that bring connections to the listeners of kinds redirect and tproxy.
     #[command(subcommand)]
     Capture(Capture),
+    /// Say which route and which rule decide about a tunnel, and why; connects to nothing.
+    Explain(Explain),
     /// Show a tunnel at work: two throwaway nodes on loopback, real traffic, figures.
     Demo(Demo),
 }
@@ -223,6 +225,38 @@ pub struct CaptureRules {
     /// A shell script that loads the rules and makes the routes that tproxy needs.
     #[arg(long)]
     pub shell: bool,
+}
+
+/// `hbone explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where the tunnel shall go.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub to: String,
+    /// The caller; one without an identity when left out.
+    #[arg(long, value_name = "SPIFFE-ID")]
+    pub from: Option<String>,
+    /// The listener that is called; all of them when left out.
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// The address that the caller comes from.
+    #[arg(long, value_name = "ADDR")]
+    pub source_ip: Option<std::net::IpAddr>,
+    /// The name that the caller gives in its ClientHello.
+    #[arg(long, value_name = "NAME")]
+    pub sni: Option<String>,
+    /// What the caller's token says; may be given several times.
+    #[arg(long = "claim", value_name = "NAME=VALUE")]
+    pub claims: Vec<String>,
+    /// What the destination's name resolves to: nothing is looked up.
+    #[arg(long, value_name = "ADDR")]
+    pub address: Option<std::net::IpAddr>,
+    /// Answer in JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `hbone demo`

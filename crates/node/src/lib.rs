@@ -17,6 +17,7 @@ pub mod demo;
 pub mod descriptors;
 pub mod dial;
 pub mod exit;
+pub mod explain;
 mod flags;
 pub mod log;
 mod memory;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hbone_node::cli::{Ca, Capture, Cli, Command, Id};
 use hbone_node::exit::{Exit, Failure};
-use hbone_node::{ca, capture, check, connect, demo, dial, log, report, run};
+use hbone_node::{ca, capture, check, connect, demo, dial, explain, log, report, run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         | Command::Dial(_)
         | Command::Connect(_)
         | Command::Capture(_)
+        | Command::Explain(_)
         | Command::Demo(_) => "warn",
     };
     let log = match log::start(cli.log_format, default) {
@@ -45,6 +46,7 @@ fn carry_out(command: &Command) -> Result<Exit, Failure> {
         Command::Run(ask) => return run::run(&ask.config),
         Command::Connect(ask) => return connect::run(ask),
         Command::Dial(ask) => return dial::dial(ask),
+        Command::Explain(ask) => return explain::explain(ask),
         Command::Demo(ask) => return demo::demo(ask),
         Command::Check(ask) => check::check(&ask.config)?,
         Command::Capture(Capture::Rules(ask)) => capture::rules(ask)?,

@@ -32,6 +32,16 @@ pub enum Denial {
     },
 }
 
+impl Denial {
+    /// The rule that denies it, if it was one.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::Rule { rule } => Some(rule),
+            Self::NoIdentity | Self::NoRule | Self::Default { .. } | Self::Protected { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -81,9 +81,7 @@ impl Who {
         address: Option<IpAddr>,
         onward: bool,
     ) -> Access<'a> {
-        let known = address.or_else(|| authority.address().map(|address| address.ip()));
-        let own_listener =
-            config.own_ports.contains(&authority.port()) && known.is_some_and(sockets::is_this_host);
+        let own_listener = is_own_listener(&config.own_ports, authority, address);
         Access {
             from: Some(self.from.ip()),
             listener: &config.name,
@@ -94,6 +92,13 @@ impl Who {
             ..Access::new(self.source.as_deref(), authority)
         }
     }
+}
+
+/// Whether a destination is a listener of this node, which listens on those ports: an address of this host, as it is
+/// asked for or as it would be dialled.
+pub fn is_own_listener(ports: &[u16], authority: &Authority, address: Option<IpAddr>) -> bool {
+    let known = address.or_else(|| authority.address().map(|address| address.ip()));
+    ports.contains(&authority.port()) && known.is_some_and(sockets::is_this_host)
 }
 
 /// Subscribers choose dry runs by this target.

@@ -90,6 +90,7 @@ pub use hop::{Hop, InsideNode, PlainNode, UnixPlace, WebNode, WebRoots};
 pub use identity::{LeafError, SpiffeError, SpiffeId, TrustDomain, leaf_identity};
 pub use inbound::Inbound;
 pub use inbound_config::{InboundConfig, InboundLimits};
+pub use judge::is_own_listener;
 pub use listener::Listener;
 pub use matcher::{ServerName, Source, Target, TargetError};
 pub use network::{AddressClass, Network, NetworkError};

@@ -12,6 +12,7 @@ mod connect;
 mod demo;
 mod dial;
 mod double;
+mod explain;
 mod fake;
 mod fidelity;
 mod gateway;

@@ -114,7 +114,7 @@ impl Front {
     }
 
     /// The destination, where clients have no say in it.
-    pub(crate) const fn fixed(&self) -> Option<&Authority> {
+    pub const fn fixed(&self) -> Option<&Authority> {
         match self {
             Self::Fixed(destination) => Some(destination),
             Self::Tls(front) => Some(&front.destination),
