@@ -144,7 +144,7 @@ impl Node {
     /// Sockets are bound at the start only.
     fn same_listeners(&self, config: &Resolved) -> Result<(), Failure> {
         let captures = |it: &config::Capture| (it.name.clone(), it.kind.name(), it.bind.clone());
-        let inbounds = |it: &config::Inbound| (it.name.clone(), "hbone", Bind::Tcp(it.bind));
+        let inbounds = |it: &config::Inbound| (it.name.clone(), it.kind().name(), Bind::Tcp(it.bind));
         let old: BTreeSet<_> = (self.captures.iter().map(|(it, _)| captures(it)))
             .chain(self.inbounds.iter().map(|(it, _)| inbounds(it)))
             .collect();
@@ -220,7 +220,7 @@ impl Node {
         let chosen = reverse::inbound(config, inbound, &self.own_ports, &self.registry);
         let side = Inbound::new(chosen, settings::inbound_limits(&config.limits))
             .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", bound.name)))?;
-        info!(name = bound.name, kind = "hbone", address = %bound.bind, "listening");
+        info!(name = bound.name, kind = inbound.kind().name(), address = %bound.bind, "listening");
         self.inbounds.push((inbound.clone(), side.clone()));
         // There may be fewer pools than threads: connections to the next nodes are then shared by some.
         let shards = self.shards.iter().zip(self.pools.iter().cycle());

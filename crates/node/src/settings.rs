@@ -20,6 +20,9 @@ pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -
     settings.trust_forwarded = inbound.trust_forwarded;
     settings.routes = inbound.routes.clone();
     settings.services = inbound.services.clone();
+    settings.tokens = inbound.tokens.clone();
+    settings.other_requests = inbound.other_requests;
+    settings.trusted = inbound.trusted.clone();
     settings
 }
 

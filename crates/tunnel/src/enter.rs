@@ -3,6 +3,7 @@
 //! Called by `serve` for every stream. A CONNECT is whoever its connection is; a POST with `x-tun` is whoever shows an
 //! identity inside its stream, whatever brought it here. Judges and dials nothing.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hbone_conn::{Request, Response, Stream, StreamError};
@@ -15,8 +16,9 @@ use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
 use crate::join::End;
 use crate::leg::InnerLeg;
+use crate::other::{Asker, hand_over};
 use crate::outcome::Break;
-use crate::post::{InnerFault, inner};
+use crate::post::{InnerFault, TokenRefusal, inner};
 use crate::reason::Reason;
 use crate::reject::Rejection;
 
@@ -34,13 +36,27 @@ pub(crate) struct Near {
     answered: bool,
 }
 
+/// Why there is no caller to be judged.
+pub(crate) enum Refused {
+    /// It has been told so.
+    Rejected(Rejection),
+    /// It asked for something else, and got an answer of that status, if it was still there.
+    Served(Option<u16>),
+}
+
+impl From<Rejection> for Refused {
+    fn from(why: Rejection) -> Self {
+        Self::Rejected(why)
+    }
+}
+
 /// Finds out what a stream asks for and who asks. What asks for nothing that is to be had has been answered.
 pub(crate) async fn enter(
     request: &Request,
     mut stream: Stream,
-    source: Option<Arc<SpiffeId>>,
+    (source, from): (Option<Arc<SpiffeId>>, SocketAddr),
     snapshot: &Snapshot,
-) -> Result<Entered, Rejection> {
+) -> Result<Entered, Refused> {
     let config = &snapshot.config;
     if let Some(field) = repeated(request) {
         return Err(refused(stream, request, config, Rejection::Repeated { field }));
@@ -51,8 +67,19 @@ pub(crate) async fn enter(
             return Ok(Entered { near, source, authority });
         }
         Ok(Errand::Inside(authority)) => authority,
+        Ok(Errand::Other) if let Some(to) = config.other_requests => {
+            let asker = Asker { source: source.as_deref(), from };
+            return Err(Refused::Served(hand_over(stream, request, asker, to).await));
+        }
         Ok(Errand::Other) => return Err(refused(stream, request, config, Rejection::NotTunnel)),
         Err(rejection) => return Err(refused(stream, request, config, rejection)),
+    };
+    let admitted = match &config.tokens {
+        None => None,
+        Some(rules) => match rules.judge(request).await {
+            Ok(admitted) => Some(admitted),
+            Err(refusal) => return Err(refused(stream, request, config, Rejection::Token(refusal))),
+        },
     };
     // Whoever is in the middle reads this answer: nothing is told of this workload.
     let gone = |error| Rejection::Inner(InnerFault::Stream(error));
@@ -61,16 +88,24 @@ pub(crate) async fn enter(
     let shaken = timeout(limit, inner::accept(stream, &snapshot.tls, &authority)).await;
     let (tls, source) = shaken.unwrap_or(Err(InnerFault::Timeout(limit))).map_err(Rejection::Inner)?;
     let near = Near { end: End::Other(Box::new(InnerLeg::new(tls))), answered: true };
+    if admitted.is_some_and(|admitted| !admitted.is_for(&source)) {
+        let why = Rejection::Token(TokenRefusal::OtherIdentity);
+        near.refused(&why, config.istio_status);
+        return Err(why.into());
+    }
     Ok(Entered { near, source: Some(Arc::new(source)), authority })
 }
 
-fn refused(mut stream: Stream, request: &Request, config: &InboundConfig, why: Rejection) -> Rejection {
+fn refused(mut stream: Stream, request: &Request, config: &InboundConfig, why: Rejection) -> Refused {
     let status = why.status(config.istio_status);
     let mut response = Response::new(status);
     if request.is_connect() {
         // A caller that is gone by now needs no answer.
         let _ = stream.respond_and_finish(response);
-        return why;
+        return why.into();
+    }
+    if status == 401 {
+        response.push("www-authenticate", "Bearer");
     }
     if status == 405 {
         response.push("allow", "CONNECT, POST");
@@ -78,7 +113,7 @@ fn refused(mut stream: Stream, request: &Request, config: &InboundConfig, why: R
     response.push("content-type", "text/plain; charset=utf-8");
     let told = stream.respond(response).and_then(|()| stream.send_chunk(why.advice().into()));
     let _ = told.and_then(|()| stream.finish());
-    why
+    why.into()
 }
 
 impl Near {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hbone_conn::{ConnectionError, ErrorCode, Handle, Incoming, Side, Tls, TlsError, establish};
+use hbone_conn::{ConnectionError, ErrorCode, Handle, Incoming, Plain, Side, Tls, TlsError, establish};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -116,6 +116,10 @@ impl Inbound {
     ) {
         let snapshot = Arc::clone(&self.snapshot.borrow());
         sockets::expect_answers(&tcp, &snapshot.config.connection);
+        if let Some(trusted) = &snapshot.config.trusted {
+            drop(place);
+            return self.in_the_clear((tcp, from), trusted, &snapshot.config, pool, &drain).await;
+        }
         let limit = snapshot.config.handshake_timeout;
         let shaking = async {
             let mut tcp = tcp;
@@ -142,10 +146,37 @@ impl Inbound {
         } else {
             tracing::debug!(target: TARGET, source = %source, client = %from, "a node has connected");
             let (handle, incoming, driver) = establish(Side::Server, tls, snapshot.config.connection.clone());
-            let met = Met { source, from, not_after };
+            let met = Met { source: Some(source), from, not_after };
             self.attend((handle, incoming, tokio::spawn(driver)), met, pool, &drain).await;
         }
         drop(slots);
+    }
+
+    /// A connection without TLS: its caller is nobody, and comes from a declared network.
+    async fn in_the_clear(
+        &self,
+        (tcp, from): (TcpStream, SocketAddr),
+        trusted: &[Network],
+        config: &InboundConfig,
+        pool: Pool,
+        drain: &Drain,
+    ) {
+        let refused = if trusted.iter().any(|network| network.contains(canonical(from.ip()))) {
+            Arc::clone(&self.connections).try_acquire_owned().map_err(|_| Unwelcome::Full)
+        } else {
+            Err(Unwelcome::Stranger)
+        };
+        let slot = match refused {
+            Ok(slot) => slot,
+            Err(reason) => {
+                sockets::reset(tcp);
+                return self.turn_away(&config.name, from, &reason);
+            }
+        };
+        let (handle, incoming, driver) = establish(Side::Server, Plain::new(tcp), config.connection.clone());
+        let met = Met { source: None, from, not_after: config.identity.not_after() };
+        self.attend((handle, incoming, tokio::spawn(driver)), met, pool, drain).await;
+        drop(slot);
     }
 
     /// Serves a connection to its end, and says why it ended unless it was cut.
@@ -168,13 +199,13 @@ impl Inbound {
         let expire = async {
             expiry::passed(not_after.min(own_end)).await;
             if !drain.is_draining() {
-                tracing::debug!(target: TARGET, source = %source, "a certificate has ended: no new tunnels");
+                tracing::debug!(target: TARGET, client = %from, "a certificate has ended: no new tunnels");
                 handle.drain(expiry::GRACE);
             }
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = self.streams(incoming, (Arc::clone(&source), from), &pool, drain) => {}
+            () = self.streams(incoming, (source, from), &pool, drain) => {}
             () = say_goodbye => {}
             () = expire => {}
         }
@@ -225,7 +256,7 @@ impl Inbound {
     async fn streams(
         &self,
         mut incoming: Incoming,
-        (source, from): (Arc<SpiffeId>, SocketAddr),
+        (source, from): (Option<Arc<SpiffeId>>, SocketAddr),
         pool: &Pool,
         drain: &Drain,
     ) {
@@ -234,14 +265,14 @@ impl Inbound {
             tokio::select! {
                 next = incoming.accept() => {
                     let Some((request, mut stream)) = next else { break };
-                    let Some(slots) = self.slots_for(&source) else {
-                        tracing::debug!(target: TARGET, source = %source, "all tunnels are in use");
+                    let Some(slots) = self.slots_for(source.as_ref()) else {
+                        tracing::debug!(target: TARGET, client = %from, "all tunnels are in use");
                         stream.reset(ErrorCode::REFUSED_STREAM);
                         continue;
                     };
                     let caller = Box::new(Caller {
                         snapshots: self.snapshot.subscribe(),
-                        source: Some(Arc::clone(&source)),
+                        source: source.clone(),
                         from,
                         drain: drain.clone(),
                         pool: pool.clone(),
@@ -258,9 +289,13 @@ impl Inbound {
     }
 
     /// A place among the tunnels, within the caller's share.
-    fn slots_for(&self, source: &Arc<SpiffeId>) -> Option<(Held, OwnedSemaphorePermit)> {
+    fn slots_for(&self, source: Option<&Arc<SpiffeId>>) -> Option<(Option<Held>, OwnedSemaphorePermit)> {
         let share = self.snapshot.borrow().config.tunnels_per_identity;
-        let held = self.held[1].take(source, share.unwrap_or_else(|| half(self.limits.tunnels)))?;
+        let share = share.unwrap_or_else(|| half(self.limits.tunnels));
+        let held = match source {
+            Some(source) => Some(self.held[1].take(source, share)?),
+            None => None,
+        };
         Some((held, Arc::clone(&self.tunnels).try_acquire_owned().ok()?))
     }
 }
@@ -272,9 +307,10 @@ fn half(limit: usize) -> usize {
 
 /// Who is at the other end of a connection that is served.
 pub(crate) struct Met {
-    pub(crate) source: Arc<SpiffeId>,
+    /// Nobody where there is no TLS.
+    pub(crate) source: Option<Arc<SpiffeId>>,
     pub(crate) from: SocketAddr,
-    /// The last second in which its certificate is valid.
+    /// The last second in which its certificate is valid; without one ours.
     pub(crate) not_after: SystemTime,
 }
 
@@ -321,6 +357,8 @@ enum Unwelcome {
     Nameless,
     Crowded,
     Full,
+    /// Not of a declared network.
+    Stranger,
     /// That caller has its share of the connections, which is so large.
     Greedy(Arc<SpiffeId>, usize),
 }
@@ -333,6 +371,7 @@ impl Unwelcome {
             Self::Unannounced(_)
             | Self::Tls(TlsError::Tls(_) | TlsError::Plaintext | TlsError::WrongAlpn)
             | Self::Nameless
+            | Self::Stranger
             | Self::Full
             | Self::Greedy(..) => true,
             Self::Tls(TlsError::Io(_) | TlsError::NoAlpn | TlsError::ClosedDuringHandshake)
@@ -363,6 +402,9 @@ impl std::fmt::Display for Unwelcome {
             Self::Crowded => {
                 f.write_str("too many callers are waiting for their handshake; this was the oldest")
             }
+            Self::Stranger => f.write_str(
+                "`trusted` has no network with the caller's address; add one if its link is trusted",
+            ),
             Self::Full => {
                 f.write_str("all connections of this listener are in use; raise the limit or find the leak")
             }

@@ -4,6 +4,7 @@
 //! touches a socket, and decides nothing.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::authority::Authority;
 use crate::network::Network;
 use crate::outcome::RelayLimits;
 use crate::policy::Policy;
+use crate::post::TokenRules;
 use crate::proxy_header::ProxyVersion;
 use crate::resolver::{Resolve, SystemResolver};
 use crate::reverse::{Reception, Serves};
@@ -42,6 +44,12 @@ pub struct InboundConfig {
     pub proxy_protocol: Option<ProxyVersion>,
     /// Callers are believed in what they say of their clients (`forwarded`): for that header, never for a decision.
     pub trust_forwarded: bool,
+    /// Which tokens a POST with `x-tun` must show; `None` asks for none.
+    pub tokens: Option<Arc<TokenRules>>,
+    /// Where requests go that ask for no tunnel (HTTP/1.1); `None` refuses them.
+    pub other_requests: Option<SocketAddr>,
+    /// No TLS: connections from these networks only, whose callers are nobody. `None` for TLS.
+    pub trusted: Option<Vec<Network>>,
     /// Say 401 where the policy refuses, as Istio's nodes expect; else 403.
     pub istio_status: bool,
     /// For the TLS handshake, from the accepted connection on.
@@ -85,6 +93,9 @@ impl InboundConfig {
             own_ports: Vec::new(),
             baggage: None,
             services: BTreeMap::new(),
+            tokens: None,
+            other_requests: None,
+            trusted: None,
             istio_status: false,
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(10),

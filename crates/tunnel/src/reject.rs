@@ -12,7 +12,7 @@ use crate::authority::{Authority, AuthorityError};
 use crate::denial::Denial;
 use crate::error::TunnelError;
 use crate::onward::HopFault;
-use crate::post::InnerFault;
+use crate::post::{InnerFault, TokenRefusal};
 use crate::reason::Reason;
 
 /// Why a CONNECT is turned down.
@@ -21,6 +21,8 @@ pub enum Rejection {
     /// The request is neither a CONNECT of RFC 9113 8.5 nor a POST that names a destination, and nobody here serves
     /// others.
     NotTunnel,
+    /// The token is not to be believed.
+    Token(TokenRefusal),
     /// TLS inside the stream failed, behind the 200.
     Inner(InnerFault),
     /// `:authority` is no destination.
@@ -66,6 +68,7 @@ impl Rejection {
     /// gateways. A refusal of the next node is one of this node; whatever else kept it from a tunnel is a 503.
     pub const fn status(&self, istio: bool) -> u16 {
         match self {
+            Self::Token(_) => 401,
             Self::NotTunnel if !istio => 405,
             Self::NotTunnel | Self::Authority(_) | Self::Repeated { .. } | Self::Inner(_) => 400,
             Self::Hops(HopFault::Malformed) => 400,
@@ -102,6 +105,7 @@ impl Rejection {
             Self::NotTunnel
             | Self::NotServed
             | Self::Repeated { .. }
+            | Self::Token(_)
             | Self::Inner(_)
             | Self::Authority(_)
             | Self::Denied(_)
@@ -123,6 +127,7 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotTunnel => f.write_str("the request asks for no tunnel; the caller is no HBONE node"),
+            Self::Token(refusal) => write!(f, "{refusal}"),
             Self::Inner(fault) => write!(f, "{fault}"),
             Self::Authority(error) => write!(f, "the destination is malformed: {error}"),
             Self::Repeated { field } => {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::authority::Authority;
 use crate::dial::{DialError, Means, dial};
 use crate::drain::{Drain, Live};
-use crate::enter::{Entered, enter};
+use crate::enter::{Entered, Refused, enter};
 use crate::front::Origin;
 use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
@@ -89,6 +89,17 @@ enum Failed {
     Gone(Break),
     /// The time for finishing is over.
     Drained,
+    /// It asked for no tunnel, and was answered with that status.
+    Served(Option<u16>),
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Rejected(why) => Self::Rejected(why),
+            Refused::Served(status) => Self::Served(status),
+        }
+    }
 }
 
 impl<P> Caller<P> {
@@ -113,7 +124,7 @@ impl<P> Caller<P> {
         let asked = request.field(X_TUN).or(request.authority()).unwrap_or_default();
         let mut record = Record::start(Side::Inbound, &config.name, Origin::Address(from), asked);
         let entered = tokio::select! {
-            entered = enter(&request, stream, source, &snapshot) => entered.map_err(Failed::Rejected),
+            entered = enter(&request, stream, (source, from), &snapshot) => entered.map_err(Failed::from),
             () = drain.expired() => Err(Failed::Drained),
         };
         let Entered { mut near, source, authority } = match entered {
@@ -167,6 +178,7 @@ impl Failed {
             }
             Self::Gone(broken) => record.failed(&broken),
             Self::Drained => record.failed(&Break::Drained),
+            Self::Served(status) => tracing::debug!(target: "hbone::requests", status, "handed over"),
         }
         None
     }

@@ -24,6 +24,8 @@ pub enum Kind {
     Tproxy,
     /// Serves peers.
     Hbone,
+    /// Serves callers without TLS.
+    H2c,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
         Self::Tls,
         Self::Sni,
         Self::Hbone,
+        Self::H2c,
     ];
 
     /// As it is written.
@@ -50,6 +53,7 @@ impl Kind {
             Self::Redirect => "redirect",
             Self::Tproxy => "tproxy",
             Self::Hbone => "hbone",
+            Self::H2c => "h2c",
         }
     }
 
@@ -64,6 +68,7 @@ impl Kind {
             Self::Redirect => "what REDIRECT captures",
             Self::Tproxy => "what TPROXY captures",
             Self::Hbone => "serves peers",
+            Self::H2c => "serves callers of trusted networks without TLS",
         }
     }
 
@@ -86,6 +91,17 @@ impl Kind {
                 "trust_forwarded",
                 "services",
                 "reverse",
+                "jwt",
+                "other_requests",
+            ],
+            Self::H2c => &[
+                "trusted",
+                "istio_status",
+                "proxy_protocol",
+                "trust_forwarded",
+                "services",
+                "jwt",
+                "other_requests",
             ],
         }
     }

@@ -12,6 +12,7 @@ use super::proxies;
 use super::raw::RawListener;
 use super::resolved::{Capture, Inbound, PeerRoute};
 use super::resolver::{ADDRESS, Peers, Resolver};
+use super::serving::Serving;
 use super::source::Position;
 use super::value;
 
@@ -44,7 +45,7 @@ impl Resolver<'_> {
                 Kind::Tcp => captures.extend(self.capture(raw, bind, known)),
                 Kind::Socks5 | Kind::HttpProxy => captures.extend(self.proxy(raw, kind, bind, known)),
                 Kind::Redirect | Kind::Tproxy => captures.extend(self.transparent(raw, kind, bind, known)),
-                Kind::Hbone => inbounds.extend(self.inbound(raw, bind, known)),
+                Kind::Hbone | Kind::H2c => inbounds.extend(self.inbound(raw, bind, known, kind)),
             }
         }
         (captures, inbounds)
@@ -176,7 +177,13 @@ impl Resolver<'_> {
         Some((Routes::with_gaps(rules), summary))
     }
 
-    fn inbound(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Inbound> {
+    fn inbound(
+        &mut self,
+        raw: &RawListener,
+        bind: Option<Bind>,
+        known: Known<'_>,
+        kind: Kind,
+    ) -> Option<Inbound> {
         let istio_status = raw.istio_status.as_ref().is_some_and(|at| at.value);
         let (services, proxies) = (self.services(raw), self.proxies(raw));
         let wanted = "\"v1\" or \"v2\"";
@@ -184,6 +191,7 @@ impl Resolver<'_> {
         let proxy_protocol =
             version.and_then(|at| self.checked("proxy_protocol", at, wanted, proxies::version));
         let trust_forwarded = raw.trust_forwarded.as_ref().is_some_and(|at| at.value);
+        let serving = self.serving(raw, kind == Kind::H2c);
         let bind = bind?;
         let Some(address) = bind.address() else {
             let at = raw.bind.as_ref()?;
@@ -195,7 +203,7 @@ impl Resolver<'_> {
         let name = raw.name.as_ref()?.value.clone();
         let (routes, summary) = Self::onward(&name, known)?;
         let reverse = raw.reverse.as_ref().is_some_and(|at| at.value);
-        let (services, proxies) = (services?, proxies?);
+        let (Serving { trusted, tokens, other_requests }, services, proxies) = (serving?, services?, proxies?);
         Some(Inbound {
             name,
             bind: address,
@@ -207,6 +215,9 @@ impl Resolver<'_> {
             routes,
             summary,
             services,
+            tokens,
+            other_requests,
+            trusted,
         })
     }
 

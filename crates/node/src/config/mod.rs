@@ -17,6 +17,7 @@ mod resolve;
 mod resolved;
 mod resolver;
 mod reverse;
+mod serving;
 mod source;
 mod transparent;
 mod value;

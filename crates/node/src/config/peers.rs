@@ -127,7 +127,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn roots(&mut self, at: &At<String>) -> Option<WebRoots> {
+    /// Who vouches for a server by name.
+    pub(super) fn roots(&mut self, at: &At<String>) -> Option<WebRoots> {
         let path = self.source.folder().join(&at.value);
         let read = std::fs::read(&path)
             .map_err(|error| CertificateError::Unreadable { path: path.clone(), kind: error.kind() });

@@ -134,7 +134,8 @@ impl Resolver<'_> {
                 (None, _) | (_, None) => false,
             };
             let kind = listeners.iter().find(named).and_then(|listener| listener.kind.as_ref());
-            let serves = kind.is_some_and(|kind| kind.value == Kind::Hbone.name());
+            let serves =
+                kind.is_some_and(|kind| [Kind::Hbone, Kind::H2c].iter().any(|it| kind.value == it.name()));
             let (reason, remedy) = match (&route.peer, local.value) {
                 (Some(_), _) => ("`local` and `peer` exclude each other", "remove one of them"),
                 (None, false) => ("`local = false` leads nowhere", "name a `peer`, or write `local = true`"),

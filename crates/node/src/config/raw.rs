@@ -63,6 +63,24 @@ pub(super) struct RawListener {
     pub(super) istio_status: Option<At<bool>>,
     pub(super) reverse: Option<At<bool>>,
     pub(super) services: Option<Table>,
+    pub(super) trusted: Option<At<Vec<At<String>>>>,
+    pub(super) other_requests: Option<At<String>>,
+    pub(super) jwt: Option<RawJwt>,
+}
+
+/// `[listeners.jwt]`
+#[derive(Debug)]
+pub(super) struct RawJwt {
+    pub(super) span: Range<usize>,
+    pub(super) issuer: Option<At<Vec<At<String>>>>,
+    pub(super) audience: Option<At<Vec<At<String>>>>,
+    pub(super) algorithms: Option<At<Vec<At<String>>>>,
+    pub(super) jwks_file: Option<At<String>>,
+    pub(super) jwks_url: Option<At<String>>,
+    pub(super) jwks_roots: Option<At<String>>,
+    pub(super) refresh: Option<At<String>>,
+    pub(super) leeway: Option<At<String>>,
+    pub(super) identity_claim: Option<At<String>>,
 }
 
 /// A table of free names.
@@ -243,6 +261,9 @@ impl RawListener {
             ("names", place(self.names.as_ref())),
             ("certificates", self.certificates.first().map(|it| it.span.clone())),
             ("istio_status", place(self.istio_status.as_ref())),
+            ("trusted", place(self.trusted.as_ref())),
+            ("other_requests", place(self.other_requests.as_ref())),
+            ("jwt", self.jwt.as_ref().map(|jwt| jwt.span.clone())),
             ("services", self.services.as_ref().map(|table| table.span.clone())),
             ("reverse", place(self.reverse.as_ref())),
         ];
@@ -268,6 +289,9 @@ impl RawListener {
             names: section.strings("names"),
             certificates: each(&mut section, "certificates", source, faults, RawCertificate::read),
             istio_status: section.boolean("istio_status"),
+            trusted: section.strings("trusted"),
+            other_requests: section.string("other_requests"),
+            jwt: section.table("jwt").map(|jwt| RawJwt::read(jwt, source, faults)),
             services: section.place("services").map(|span| Table { span, pairs: section.pairs("services") }),
             reverse: section.boolean("reverse"),
         };
@@ -310,6 +334,25 @@ impl RawPeer {
         if !section.has("identity") && !nobody {
             section.missing("identity", "\"spiffe://example.org/ns/default/sa/bob\"");
         }
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawJwt {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            span: section.span(),
+            issuer: section.strings("issuer"),
+            audience: section.strings("audience"),
+            algorithms: section.strings("algorithms"),
+            jwks_file: section.string("jwks_file"),
+            jwks_url: section.string("jwks_url"),
+            jwks_roots: section.string("jwks_roots"),
+            refresh: section.string("refresh"),
+            leeway: section.string("leeway"),
+            identity_claim: section.string("identity_claim"),
+        };
         section.finish(source, faults);
         raw
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hbone_tunnel::{
-    Authority, Front, Identity, Network, Policy, PolicyError, ProxyVersion, Routes, Target, Way,
+    Authority, Front, Identity, Network, Policy, PolicyError, ProxyVersion, Routes, Target, TokenRules, Way,
 };
 
 use super::bind::Bind;
@@ -66,7 +66,7 @@ pub struct Capture {
     pub routes: Routes,
 }
 
-/// A listener of kind `hbone`.
+/// A listener of kind `hbone` or `h2c`.
 #[derive(Debug, Clone)]
 pub struct Inbound {
     /// Its name.
@@ -89,6 +89,12 @@ pub struct Inbound {
     pub summary: Option<String>,
     /// Destinations of a POST with `x-service`, by its value.
     pub services: BTreeMap<String, Authority>,
+    /// Which tokens a POST with `x-tun` must show.
+    pub tokens: Option<Arc<TokenRules>>,
+    /// Where requests go that ask for no tunnel.
+    pub other_requests: Option<SocketAddr>,
+    /// Of kind `h2c`: the networks whose callers are taken without TLS.
+    pub trusted: Option<Vec<Network>>,
 }
 
 impl Inbound {
@@ -106,7 +112,15 @@ impl Inbound {
             routes,
             summary: None,
             services,
+            tokens: None,
+            other_requests: None,
+            trusted: None,
         }
+    }
+
+    /// What it is.
+    pub const fn kind(&self) -> Kind {
+        if self.trusted.is_some() { Kind::H2c } else { Kind::Hbone }
     }
 }
 

@@ -6,10 +6,16 @@
 //! `bearer` how that is judged.
 
 pub(crate) mod asking;
+mod bearer;
+mod fetch;
 pub(crate) mod inner;
+mod keys;
 mod token;
 mod way;
 
+pub use bearer::{TokenRefusal, TokenRules};
+pub use fetch::Address as KeysAddress;
 pub use inner::InnerFault;
+pub use keys::TokenKeys;
 pub use token::{TokenFault, TokenSource};
 pub use way::Post;

@@ -149,7 +149,7 @@ impl ReverseDialer {
         let settings = Settings::new(&handle, verdict, &gateway.address, connect.handshake_timeout);
         settings.arrive().await.map_err(in_reverse)?;
         let refusal = TunnelError::NotAdmitted { peer: gateway.address.clone() };
-        let met = Met { source: Arc::new(peer.clone()), from: address, not_after };
+        let met = Met { source: Some(Arc::new(peer.clone())), from: address, not_after };
         let (inbound, pool) = (self.inbound.clone(), pool.clone());
         let (drain, trouble) = (drain.clone(), trouble.clone());
         let (own, section) = (handle.clone(), config.serving.name.clone());

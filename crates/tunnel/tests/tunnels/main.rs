@@ -16,5 +16,6 @@ mod proxies;
 mod relay;
 mod reverse;
 mod siege;
+mod tokens;
 mod trust;
 mod upstream;

@@ -210,12 +210,12 @@ async fn t29_a_stream_that_is_cut_without_close_notify_is_a_reset_though_it_ende
     assert_eq!(failed, StreamError::Reset(ErrorCode::CONNECT_ERROR));
 }
 
-fn nobody() -> ServerName<'static> {
+pub(crate) fn nobody() -> ServerName<'static> {
     ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into())
 }
 
 /// TLS to bob for a destination.
-fn inner(identity: &Identity, destination: SocketAddr) -> TlsConnector {
+pub(crate) fn inner(identity: &Identity, destination: SocketAddr) -> TlsConnector {
     let mut config = Arc::unwrap_or_clone(identity.client_config(&[id(BOB)]).unwrap());
     config.alpn_protocols = vec![format!("x-tun/{destination}").into_bytes()];
     TlsConnector::from(Arc::new(config))
