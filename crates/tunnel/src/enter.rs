@@ -10,6 +10,7 @@ use hbone_conn::{Request, Response, Stream, StreamError};
 use tokio::time::timeout;
 
 use crate::authority::Authority;
+use crate::claims::Claims;
 use crate::decisive::repeated;
 use crate::errand::Errand;
 use crate::identity::SpiffeId;
@@ -27,6 +28,8 @@ pub(crate) struct Entered {
     pub(crate) near: Near,
     pub(crate) source: Option<Arc<SpiffeId>>,
     pub(crate) authority: Authority,
+    /// What its token says, if it had to show one.
+    pub(crate) claims: Option<Arc<Claims>>,
 }
 
 /// The caller's end of a tunnel to be.
@@ -64,7 +67,7 @@ pub(crate) async fn enter(
     let authority = match Errand::of(request, &config.services) {
         Ok(Errand::Tunnel(authority)) => {
             let near = Near { end: End::Stream(stream), answered: false };
-            return Ok(Entered { near, source, authority });
+            return Ok(Entered { near, source, authority, claims: None });
         }
         Ok(Errand::Inside(authority)) => authority,
         Ok(Errand::Other) if let Some(to) = config.other_requests => {
@@ -88,12 +91,13 @@ pub(crate) async fn enter(
     let shaken = timeout(limit, inner::accept(stream, &snapshot.tls, &authority)).await;
     let (tls, source) = shaken.unwrap_or(Err(InnerFault::Timeout(limit))).map_err(Rejection::Inner)?;
     let near = Near { end: End::Other(Box::new(InnerLeg::new(tls))), answered: true };
-    if admitted.is_some_and(|admitted| !admitted.is_for(&source)) {
+    if admitted.as_ref().is_some_and(|admitted| !admitted.is_for(&source)) {
         let why = Rejection::Token(TokenRefusal::OtherIdentity);
         near.refused(&why, config.istio_status);
         return Err(why.into());
     }
-    Ok(Entered { near, source: Some(Arc::new(source)), authority })
+    let claims = admitted.map(|admitted| admitted.claims);
+    Ok(Entered { near, source: Some(Arc::new(source)), authority, claims })
 }
 
 fn refused(mut stream: Stream, request: &Request, config: &InboundConfig, why: Rejection) -> Refused {

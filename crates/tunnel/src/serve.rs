@@ -127,14 +127,14 @@ impl<P> Caller<P> {
             entered = enter(&request, stream, (source, from), &snapshot) => entered.map_err(Failed::from),
             () = drain.expired() => Err(Failed::Drained),
         };
-        let Entered { mut near, source, authority } = match entered {
+        let Entered { mut near, source, authority, claims } = match entered {
             Ok(entered) => entered,
             Err(failed) => return failed.record(record, config),
         };
         if let Some(source) = &source {
             record.source(source);
         }
-        let who = Who { source, from, claims: None };
+        let who = Who { source, from, claims };
         let found = tokio::select! {
             found = reach(&who, authority, &request, config, pool) => found.map_err(Failed::Rejected),
             broken = near.failure() => Err(Failed::Gone(broken)),

@@ -21,6 +21,7 @@ mod gateways;
 mod modes;
 mod others;
 mod policies;
+mod posts;
 mod process;
 mod proxies;
 mod proxy_protocol;

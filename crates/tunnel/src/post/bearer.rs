@@ -5,6 +5,7 @@
 //! never from the token. Neither a token nor what stands in it is ever printed.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_conn::Request;
@@ -13,6 +14,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::claims::Claims;
 use crate::identity::SpiffeId;
 use crate::post::keys::TokenKeys;
 use crate::post::token::MOST;
@@ -85,9 +87,11 @@ impl TokenRules {
         validation.validate_nbf = true;
         validation.leeway = self.leeway.as_secs();
         let claims =
-            decode::<Claims>(token, &key, &validation).map_err(|error| TokenRefusal::of(&error))?.claims;
+            decode::<Said>(token, &key, &validation).map_err(|error| TokenRefusal::of(&error))?.claims;
         match claims.0.get(&self.claim) {
-            Some(Value::String(identity)) => Ok(Admitted(identity.clone())),
+            Some(Value::String(identity)) => {
+                Ok(Admitted { identity: identity.clone(), claims: Arc::new(for_rules(&claims.0)) })
+            }
             _ => Err(TokenRefusal::Nobody),
         }
     }
@@ -138,17 +142,36 @@ fn bearer(request: &Request) -> Result<&[u8], TokenRefusal> {
     if scheme.eq_ignore_ascii_case(SCHEME) { Ok(token.trim_ascii()) } else { Err(TokenRefusal::Missing) }
 }
 
+/// Claims as rules compare them: texts, numbers and lists of them.
+fn for_rules(claims: &Map<String, Value>) -> Claims {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let texts = |value: &Value| match value {
+        Value::Array(list) => list.iter().filter_map(text).collect(),
+        one => text(one).into_iter().collect(),
+    };
+    Claims::new(claims.iter().map(|(name, value)| (name.clone(), texts(value))).collect())
+}
+
 #[derive(Deserialize)]
-struct Claims(Map<String, Value>);
+struct Said(Map<String, Value>);
 
 /// A token that holds, and for whom.
 #[derive(PartialEq, Eq)]
-pub(crate) struct Admitted(String);
+pub(crate) struct Admitted {
+    identity: String,
+    /// For rules that ask for them.
+    pub(crate) claims: Arc<Claims>,
+}
 
 impl Admitted {
     /// Whether it is for whoever is inside.
     pub(crate) fn is_for(&self, inside: &SpiffeId) -> bool {
-        self.0 == inside.as_str()
+        self.identity == inside.as_str()
     }
 }
 
