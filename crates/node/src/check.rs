@@ -30,7 +30,13 @@ fn summary(path: &Path, config: &Resolved) -> String {
     for inbound in &config.inbounds {
         let onward = inbound.summary.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
         let reverse = if inbound.reverse { ", takes reverse tunnels" } else { "" };
-        let _ = writeln!(text, "listener   {}: {} {}{onward}{reverse}", inbound.name, inbound.kind(), inbound.bind);
+        let _ = writeln!(
+            text,
+            "listener   {}: {} {}{onward}{reverse}",
+            inbound.name,
+            inbound.kind(),
+            inbound.bind
+        );
     }
     for reverse in &config.reverse {
         let _ = writeln!(text, "reverse    {}: {reverse}", reverse.name);

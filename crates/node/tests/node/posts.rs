@@ -118,6 +118,9 @@ impl Scene {
     }
 }
 
+/// The rule for callers without TLS.
+const NOBODY: &str = "without_identity = true\nsource_ip = \"127.0.0.0/8\"\nlistener = \"in\"";
+
 pub(crate) fn from(account: &str) -> String {
     format!("from = \"{}\"", id(account))
 }
@@ -157,7 +160,7 @@ fn callers_without_tls_are_nobody_and_come_from_declared_networks_only() {
         (Some(403), Some("-")),
         "{complaint}"
     );
-    let bob = scene.bob("kind = \"h2c\"\ntrusted = [\"127.0.0.0/8\"]", "source_ip = \"127.0.0.0/8\"");
+    let bob = scene.bob("kind = \"h2c\"\ntrusted = [\"127.0.0.0/8\"]", NOBODY);
     scene.works(&scene.alice(&plain(&bob)));
 }
 

@@ -150,9 +150,9 @@ fn for_rules(claims: &Map<String, Value>) -> Claims {
         Value::Bool(truth) => Some(truth.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     };
-    let texts = |value: &Value| match value {
-        Value::Array(list) => list.iter().filter_map(text).collect(),
-        one => text(one).into_iter().collect(),
+    let texts = |value: &Value| match value.as_array() {
+        Some(list) => list.iter().filter_map(text).collect(),
+        None => text(value).into_iter().collect(),
     };
     Claims::new(claims.iter().map(|(name, value)| (name.clone(), texts(value))).collect())
 }
