@@ -203,7 +203,8 @@ impl Resolver<'_> {
         let name = raw.name.as_ref()?.value.clone();
         let (routes, summary) = Self::onward(&name, known)?;
         let reverse = raw.reverse.as_ref().is_some_and(|at| at.value);
-        let (Serving { trusted, tokens, other_requests }, services, proxies) = (serving?, services?, proxies?);
+        let (Serving { trusted, tokens, other_requests }, services, proxies) =
+            (serving?, services?, proxies?);
         Some(Inbound {
             name,
             bind: address,
