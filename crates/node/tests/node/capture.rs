@@ -84,7 +84,7 @@ pub(crate) fn on<T: Send + 'static>(host: &str, work: impl FnOnce() -> T + Send 
     there.join().unwrap()
 }
 
-fn host_pid(host: &str) -> String {
+pub(crate) fn host_pid(host: &str) -> String {
     if host == "near" { "self".into() } else { std::env::var(host.to_uppercase()).unwrap() }
 }
 

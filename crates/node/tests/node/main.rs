@@ -19,6 +19,7 @@ mod gateway;
 mod gateway_faults;
 mod gateways;
 mod modes;
+mod nat;
 mod others;
 mod policies;
 mod posts;

@@ -4,8 +4,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 
-use crate::common::{Lab, id, identity_section, run};
-use crate::process::{NodeProcess, PATIENCE};
+use crate::common::{Lab, id, identity_section, run, stderr, stdout};
+use crate::process::{NodeProcess, PATIENCE, installed};
+use crate::web::{PublicAuthority, curl, mirror, tls_server};
 
 /// Sends back what it gets, and FIN for FIN.
 fn echo() -> SocketAddr {
@@ -172,4 +173,28 @@ fn h2r_check_says_what_a_file_means() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("reverse    home: at 192.0.2.1:15008 as house, serves 127.0.0.1:80"), "{text}");
     assert!(!text.contains("no listener"), "{text}");
+}
+
+#[test]
+fn t21_sni_h2r_curl_speaks_tls_with_a_server_behind_the_nat_through_the_gateway_that_reads_its_name() {
+    if !installed("curl") {
+        return;
+    }
+    let (lab, authority) = (lab(), PublicAuthority::new());
+    let server = tls_server(|_| authority.issue(&["web.home"]), mirror);
+    let gate = format!(
+        "{}\n[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\nreverse = true\n\
+         [[listeners]]\nname = \"sni\"\nkind = \"sni\"\nbind = \"127.0.0.1:0\"\npeer = \"home\"\nnames = [\"web.home:443\"]\n\
+         [[peers]]\nname = \"home\"\nreverse = \"house\"\nidentity = \"{}\"\n",
+        identity_section("gate"),
+        id("home"),
+    );
+    let gate = NodeProcess::start(&lab.write("gate.toml", &gate));
+    let _node = NodeProcess::start(&home(&lab, "home", gate.address("in"), server, ""));
+    let roots = lab.write("public.pem", &authority.pem());
+    let port = gate.address("sni").port();
+    let resolve = format!("web.home:{port}:127.0.0.1");
+    let output = curl(&roots, &["--resolve", &resolve, &format!("https://web.home:{port}/through")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("GET /through HTTP/1.1\r\n"), "{}", stdout(&output));
 }
