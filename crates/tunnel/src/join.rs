@@ -45,7 +45,7 @@ impl End {
         }
     }
 
-    fn into_leg(self) -> AnyLeg {
+    pub(crate) fn into_leg(self) -> AnyLeg {
         match self {
             Self::Tcp(tcp) => Box::new(TcpLeg::new(tcp)),
             Self::Stream(stream) => Box::new(stream),

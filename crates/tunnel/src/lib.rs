@@ -72,6 +72,7 @@ mod upward;
 mod verify;
 mod watched;
 mod way;
+mod web;
 
 #[cfg(test)]
 mod testing;
@@ -116,3 +117,4 @@ pub use sockets::mark_connections;
 pub use tls::{Identity, IdentityError};
 pub use verify::PeerFault;
 pub use way::{Double, ReversePeer, Routes, Way};
+pub use web::{PathPrefix, WebFront, WebRoute};

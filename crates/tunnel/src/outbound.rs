@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::authority::Authority;
 use crate::drain::{Drain, Live};
 use crate::error::TunnelError;
-use crate::front::{Client, Front, FrontError, Origin, Wanted, check_loop, preamble};
+use crate::front::{Client, Front, FrontError, Origin, Wanted, check_loop, preamble, shake};
 use crate::join::{End, join};
 use crate::listener::{Listener, Seat};
 use crate::network::{Network, canonical};
@@ -30,6 +30,7 @@ use crate::route::Route;
 use crate::sockets;
 use crate::tls::Identity;
 use crate::way::{Routes, Way};
+use crate::web::{self, Connection, WebFront};
 
 /// What a listener does with its connections. A snapshot: swapped as a whole by [`Outbound::replace`].
 #[derive(Clone, Debug)]
@@ -205,6 +206,10 @@ struct Tunnel {
 
 impl Tunnel {
     async fn run(mut self: Box<Self>, client: Client) {
+        if let Front::Web(front) = &self.config.front {
+            let front = front.clone();
+            return Box::pin(self.serve_web(front, client)).await;
+        }
         // Boxed: a tunnel is smaller without the ways to it.
         let (near, early, passage) = match Box::pin(self.stand(client)).await {
             Ok(standing) => standing,
@@ -231,6 +236,35 @@ impl Tunnel {
             self.live.finished();
         }
         self.record.ended(&relayed);
+    }
+
+    /// A client that sends requests, each of which has a tunnel and a record of its own.
+    async fn serve_web(mut self: Box<Self>, front: WebFront, client: Client) {
+        let (limit, drain) = (self.config.front_timeout, self.drain.clone());
+        let shaking = async {
+            let client = self.announced(client).await?;
+            match &front.certificates {
+                Some(certificates) => shake(certificates, client).await.map(|(end, name)| (end, Some(name))),
+                None => Ok((client.into_end(), None)),
+            }
+        };
+        let shaken = tokio::select! {
+            shaken = timeout(limit, shaking) => shaken.unwrap_or(Err(FrontError::Timeout(limit))),
+            () = drain.expired() => return,
+        };
+        let (near, sni) = match shaken {
+            Ok(shaken) => shaken,
+            // Strangers that knock and run are of every day.
+            Err(FrontError::Gone(_)) => return,
+            Err(error) => return self.record.failed(&TunnelError::Front(error)),
+        };
+        let Self { from, config, opener, mut live, _place, .. } = *self;
+        live.stands();
+        let (listener, baggage, limits) = (Arc::clone(&config.name), config.baggage.clone(), config.relay);
+        let connection = Connection { front, listener, from, sni, opener, baggage, limits, drain };
+        if web::serve(near, connection).await {
+            live.finished();
+        }
     }
 
     /// Everything until the tunnel stands. A client that gets none has been told so and is gone.
@@ -260,23 +294,28 @@ impl Tunnel {
         Ok((near, early, passage))
     }
 
+    /// The client behind what a proxy says of it, if one stands before this listener.
+    async fn announced(&mut self, mut client: Client) -> Result<Client, FrontError> {
+        if !self.config.proxies.is_empty()
+            && let Some(address) = preamble::hear(&mut client).await?
+        {
+            self.from = Origin::Address(address);
+            self.record.client(self.from);
+        }
+        Ok(client)
+    }
+
     async fn hear(&mut self, client: Client) -> Result<Wanted, TunnelError> {
-        let limit = self.config.front_timeout;
+        let (limit, drain) = (self.config.front_timeout, self.drain.clone());
         let heard = async {
-            let mut client = client;
-            if !self.config.proxies.is_empty()
-                && let Some(address) = preamble::hear(&mut client).await?
-            {
-                self.from = Origin::Address(address);
-                self.record.client(self.from);
-            }
+            let client = self.announced(client).await?;
             self.config.front.hear(client).await
         };
         tokio::select! {
             heard = timeout(limit, heard) => {
                 Ok(heard.unwrap_or(Err(FrontError::Timeout(limit)))?)
             }
-            () = self.drain.expired() => Err(TunnelError::Draining),
+            () = drain.expired() => Err(TunnelError::Draining),
         }
     }
 

@@ -60,6 +60,8 @@ pub enum Break {
     Idle(Duration),
     /// The policy does not allow it any longer.
     Revoked,
+    /// One side broke off within a message of HTTP, or broke its rules.
+    Http,
     /// The node shuts down, and the time for finishing is over.
     Drained,
 }
@@ -71,6 +73,7 @@ impl std::fmt::Display for Break {
             Self::Stream(error) => write!(f, "the far leg failed: {error}"),
             Self::Inner(kind) => write!(f, "TLS inside the stream failed: {kind}"),
             Self::Idle(limit) => write!(f, "no octet moved for {limit:?}"),
+            Self::Http => f.write_str("the client or the service broke off within a message, or broke HTTP"),
             Self::Revoked => f.write_str("the policy does not allow it any longer"),
             Self::Drained => f.write_str("the node shut down before it had finished"),
         }

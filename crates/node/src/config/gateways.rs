@@ -82,7 +82,7 @@ impl Resolver<'_> {
         let pair = self.pair(cert, key, now);
         let names = match &raw.names {
             Some(list) => {
-                let names: Vec<_> = list.value.iter().filter_map(|at| self.shown_to(at)).collect();
+                let names: Vec<_> = list.value.iter().filter_map(|at| self.shown_to("names", at)).collect();
                 (names.len() == list.value.len()).then_some(names)?
             }
             None => pair.as_ref()?.names.clone(),
@@ -97,9 +97,9 @@ impl Resolver<'_> {
     }
 
     /// A name or `*.name` without ports.
-    fn shown_to(&mut self, at: &At<String>) -> Option<Target> {
+    pub(super) fn shown_to(&mut self, key: &str, at: &At<String>) -> Option<Target> {
         let wanted = "a name: \"web.example\", \"*.example\"";
-        self.checked("names", at, wanted, |text| match text.parse::<Target>() {
+        self.checked(key, at, wanted, |text| match text.parse::<Target>() {
             Ok(target) if target.is_of_names() && !text.contains(':') => Ok(target),
             Ok(_) | Err(_) => Err("it must be a name or *.name, without a port"),
         })
@@ -147,13 +147,13 @@ impl Resolver<'_> {
     }
 
     /// The networks of the clients; none where something is wrong.
-    fn allow_from(&mut self, raw: &RawListener) -> Option<Vec<Network>> {
+    pub(super) fn allow_from(&mut self, raw: &RawListener) -> Option<Vec<Network>> {
         self.networks(raw, "allow_from", raw.allow_from.as_ref())
     }
 }
 
 /// Who may call, for people.
-fn clients(allow_from: &[Network]) -> String {
+pub(super) fn clients(allow_from: &[Network]) -> String {
     if allow_from.is_empty() {
         return String::new();
     }

@@ -16,6 +16,10 @@ pub enum Kind {
     HttpProxy,
     /// Ends TLS, all to one destination.
     Tls,
+    /// Requests of HTTP, by host and path.
+    Http,
+    /// The same inside TLS.
+    Https,
     /// Carries TLS connections to where the name in their ClientHello says.
     Sni,
     /// Connections that REDIRECT brings.
@@ -37,6 +41,8 @@ impl Kind {
         Self::Redirect,
         Self::Tproxy,
         Self::Tls,
+        Self::Http,
+        Self::Https,
         Self::Sni,
         Self::Hbone,
         Self::H2c,
@@ -49,6 +55,8 @@ impl Kind {
             Self::Socks5 => "socks5",
             Self::HttpProxy => "http-proxy",
             Self::Tls => "tls",
+            Self::Http => "http",
+            Self::Https => "https",
             Self::Sni => "sni",
             Self::Redirect => "redirect",
             Self::Tproxy => "tproxy",
@@ -64,6 +72,8 @@ impl Kind {
             Self::Socks5 => "a SOCKS5 proxy",
             Self::HttpProxy => "a proxy for HTTP CONNECT",
             Self::Tls => "ends TLS",
+            Self::Http => "routes requests by host and path",
+            Self::Https => "the same inside TLS",
             Self::Sni => "carries TLS by the name in its ClientHello",
             Self::Redirect => "what REDIRECT captures",
             Self::Tproxy => "what TPROXY captures",
@@ -81,6 +91,10 @@ impl Kind {
             }
             Self::Tls => {
                 &["certificates", "destination", "peer", "allow_remote", "allow_from", "proxy_protocol_from"]
+            }
+            Self::Http => &["routes", "peer", "allow_remote", "allow_from", "proxy_protocol_from"],
+            Self::Https => {
+                &["routes", "certificates", "peer", "allow_remote", "allow_from", "proxy_protocol_from"]
             }
             Self::Sni => &["names", "peer", "allow_remote", "allow_from", "proxy_protocol_from"],
             Self::Redirect | Self::Tproxy => &["peer", "allow_remote"],

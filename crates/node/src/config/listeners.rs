@@ -2,6 +2,7 @@
 //! Called by resolve.rs. Binds nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use hbone_tunnel::{Authority, Front, Routes, Way};
 
@@ -13,7 +14,7 @@ use super::raw::RawListener;
 use super::resolved::{Capture, Inbound, PeerRoute};
 use super::resolver::{ADDRESS, Peers, Resolver};
 use super::serving::Serving;
-use super::source::Position;
+use super::source::{At, Position};
 use super::value;
 
 /// What listeners refer to.
@@ -41,6 +42,7 @@ impl Resolver<'_> {
             self.misplaced(raw, kind);
             match kind {
                 Kind::Tls => captures.extend(self.tls(raw, bind, known)),
+                Kind::Http | Kind::Https => captures.extend(self.web(raw, kind, bind, known)),
                 Kind::Sni => captures.extend(self.sni(raw, bind, known)),
                 Kind::Tcp => captures.extend(self.capture(raw, bind, known)),
                 Kind::Socks5 | Kind::HttpProxy => captures.extend(self.proxy(raw, kind, bind, known)),
@@ -114,16 +116,28 @@ impl Resolver<'_> {
         destination: Option<&Authority>,
         known: Known<'_>,
     ) -> Option<(String, Way)> {
-        let name = match &raw.peer {
+        self.way_to(raw.peer.as_ref(), (&raw.title, &raw.span), raw, destination, known)
+    }
+
+    /// The peer that a section of a listener names, else the one that a route finds.
+    pub(super) fn way_to(
+        &mut self,
+        peer: Option<&At<String>>,
+        (title, span): (&String, &Range<usize>),
+        raw: &RawListener,
+        destination: Option<&Authority>,
+        known: Known<'_>,
+    ) -> Option<(String, Way)> {
+        let name = match peer {
             Some(at) => self.reference("peer", at, known.peers.keys()).then(|| at.value.clone())?,
             None => {
                 let (destination, listener) = (destination?, raw.name.as_ref().map(|at| at.value.as_str()));
                 let found = known.routes.iter().find(|route| route.matches(listener, destination));
                 let Some(route) = found else {
-                    let section = raw.title.clone();
+                    let section = title.clone();
                     let reason = "no `peer`, and no route leads to its destination";
                     let remedy = "name a peer, or add a `[[routes]]` section for the destination";
-                    self.fault(&raw.span, Cause::Conflict { section, reason, remedy });
+                    self.fault(span, Cause::Conflict { section, reason, remedy });
                     return None;
                 };
                 route.peer.clone()?

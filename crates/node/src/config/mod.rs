@@ -21,6 +21,7 @@ mod serving;
 mod source;
 mod transparent;
 mod value;
+mod web;
 
 pub use bind::Bind;
 pub use fault::{Cause, Fault, Faults};

@@ -60,6 +60,7 @@ pub(super) struct RawListener {
     pub(super) allow_from: Option<Texts>,
     pub(super) names: Option<Texts>,
     pub(super) certificates: Vec<RawCertificate>,
+    pub(super) routes: Vec<RawWebRoute>,
     pub(super) istio_status: Option<At<bool>>,
     pub(super) reverse: Option<At<bool>>,
     pub(super) services: Option<Table>,
@@ -98,6 +99,17 @@ pub(super) struct RawCertificate {
     pub(super) names: Option<Texts>,
     pub(super) cert: Option<At<String>>,
     pub(super) key: Option<At<String>>,
+}
+
+/// `[[listeners.routes]]`
+#[derive(Debug)]
+pub(super) struct RawWebRoute {
+    pub(super) title: String,
+    pub(super) span: Range<usize>,
+    pub(super) host: Option<At<String>>,
+    pub(super) path: Option<At<String>>,
+    pub(super) destination: Option<At<String>>,
+    pub(super) peer: Option<At<String>>,
 }
 
 /// `[[peers]]`
@@ -259,6 +271,7 @@ impl RawListener {
             ("password_file", place(self.password_file.as_ref())),
             ("allow_from", place(self.allow_from.as_ref())),
             ("names", place(self.names.as_ref())),
+            ("routes", self.routes.first().map(|it| it.span.clone())),
             ("certificates", self.certificates.first().map(|it| it.span.clone())),
             ("istio_status", place(self.istio_status.as_ref())),
             ("trusted", place(self.trusted.as_ref())),
@@ -287,6 +300,7 @@ impl RawListener {
             password_file: section.string("password_file"),
             allow_from: section.strings("allow_from"),
             names: section.strings("names"),
+            routes: each(&mut section, "routes", source, faults, RawWebRoute::read),
             certificates: each(&mut section, "certificates", source, faults, RawCertificate::read),
             istio_status: section.boolean("istio_status"),
             trusted: section.strings("trusted"),
@@ -308,6 +322,21 @@ impl RawCertificate {
             names: section.strings("names"),
             cert: section.required("cert", "\"web.pem\""),
             key: section.required("key", "\"web.key\""),
+        };
+        section.finish(source, faults);
+        raw
+    }
+}
+
+impl RawWebRoute {
+    fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let raw = Self {
+            title: format!("[[listeners.{}", section.title().trim_start_matches('[')),
+            span: section.span(),
+            host: section.string("host"),
+            path: section.string("path"),
+            destination: section.required("destination", "\"127.0.0.1:8080\""),
+            peer: section.string("peer"),
         };
         section.finish(source, faults);
         raw

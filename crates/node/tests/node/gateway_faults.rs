@@ -123,3 +123,50 @@ fn check_says_for_which_names_tls_is_ended() {
     let line = "tls 127.0.0.1:443 to 127.0.0.1:80 through bob, as web.example, *.web.example";
     assert!(stdout(&output).contains(line), "{}", stdout(&output));
 }
+
+const WEB: &str = r#"[[listeners]]             # 9:1 no section `[[listeners.routes]]`
+name = "a"
+kind = "http"
+bind = "0.0.0.0:80"                           # 12:8 allow_remote = true
+destination = "web.example:80"                # 13:15 no meaning
+[[listeners]]                                 # 14:1 no section `[[listeners.certificates]]`
+name = "b"
+kind = "https"
+bind = "127.0.0.1:443"
+[[listeners.routes]]                          # 18:1 no `peer`, and no route
+host = "*"                                    # 19:8 a name or *.name
+path = "api"                                  # 20:8 begin with a slash
+destination = "web.example:1"
+[[listeners.routes]]                          # 22:1 has no `destination`
+peer = "bbo"                                  # 23:8 did you mean `bob`
+hots = "a.example"                            # 24:1 did you mean `host`
+[[listeners]]
+name = "c"
+kind = "sni"
+bind = "127.0.0.1:1"
+names = "a.example"
+peer = "bob"
+[[listeners.routes]]                          # 31:1 of kind "http", "https"
+destination = "web.example:1"
+"#;
+
+#[test]
+fn every_fault_of_a_web_front_is_named_with_its_place() {
+    assert_faults(&lab(), &configuration(WEB));
+}
+
+#[test]
+fn check_says_where_requests_go() {
+    let lab = lab();
+    PublicAuthority::new().issue_to(&lab, "web", &["web.example"]);
+    let text = "[[listeners]]\nname = \"web\"\nkind = \"https\"\nbind = \"127.0.0.1:443\"\npeer = \"bob\"\n\
+                [[listeners.certificates]]\ncert = \"web.pem\"\nkey = \"web.key\"\n\
+                [[listeners.routes]]\nhost = \"web.example\"\npath = \"/api\"\ndestination = \"10.0.0.1:80\"\n\
+                [[listeners.routes]]\ndestination = \"10.0.0.2:80\"\n";
+    lab.write("node.toml", &configuration(text));
+    let output = run(&["check", &lab.text("node.toml")]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let line =
+        "https 127.0.0.1:443 to web.example/api at 10.0.0.1:80 through bob, */ at 10.0.0.2:80 through bob";
+    assert!(stdout(&output).contains(line), "{}", stdout(&output));
+}

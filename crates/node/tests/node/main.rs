@@ -35,3 +35,4 @@ mod tls_front;
 mod tunnels;
 mod unix;
 mod web;
+mod web_front;

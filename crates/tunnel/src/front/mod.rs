@@ -27,10 +27,12 @@ pub use error::{FrontError, HeadFault};
 pub(crate) use reply::Reply;
 pub use sni::{NameError, Names};
 pub use tls::TlsFront;
+pub(crate) use tls::shake;
 pub(crate) use transparent::check_loop;
 
 use crate::authority::Authority;
 use crate::join::End;
+use crate::web::WebFront;
 
 /// The talk of a listener with its clients.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub enum Front {
     Transparent,
     /// TLS, which is ended here.
     Tls(TlsFront),
+    /// Requests of HTTP/1.1, each of which has a tunnel of its own.
+    Web(WebFront),
 }
 
 /// What a client wants.
@@ -92,7 +96,7 @@ impl Front {
                 }
             },
             Self::Tls(front) => Ok(Wanted {
-                near: front.hear(client).await?,
+                near: shake(&front.certificates, client).await?.0,
                 destination: front.destination.clone(),
                 early: Bytes::new(),
                 reply: Reply::Silent,
@@ -103,6 +107,8 @@ impl Front {
                 }
                 Err(error) => Err(dismiss(client, sni::alert(&error), error).await),
             },
+            // Its requests are served one by one; a connection as a whole has no destination.
+            Self::Web(_) => Err(dismiss(client, &[], FrontError::Method).await),
             Self::Redirect => captured(transparent::redirected(&client), client),
             Self::Transparent => captured(transparent::transparent(&client), client),
         }
@@ -118,9 +124,12 @@ impl Front {
         match self {
             Self::Fixed(destination) => Some(destination),
             Self::Tls(front) => Some(&front.destination),
-            Self::Socks5(_) | Self::HttpConnect(_) | Self::Redirect | Self::Transparent | Self::Sni(_) => {
-                None
-            }
+            Self::Socks5(_)
+            | Self::HttpConnect(_)
+            | Self::Redirect
+            | Self::Transparent
+            | Self::Sni(_)
+            | Self::Web(_) => None,
         }
     }
 }

@@ -1,11 +1,12 @@
-//! TLS that is ended here, for one destination behind it.
+//! TLS that is ended here: for one destination behind it, or for the requests inside.
 //!
-//! Called by `Front::hear`. The name only chooses the certificate; where to is the configuration's.
+//! Called by `Front::hear` and by the outbound side for web fronts. The name only chooses the certificate; where to is the
+//! configuration's.
 
 use super::client::Client;
 use super::error::FrontError;
 use super::reply;
-use crate::authority::Authority;
+use crate::authority::{Authority, HostName};
 use crate::certificates::{Certificates, ShakeError};
 use crate::join::End;
 use crate::leg::{Leg, TcpLeg, UnixLeg};
@@ -19,25 +20,27 @@ pub struct TlsFront {
     pub destination: Authority,
 }
 
-impl TlsFront {
-    /// Shakes hands; a client for whom that fails has been told so, and is gone.
-    pub(super) async fn hear(&self, client: Client) -> Result<End, FrontError> {
-        match client {
-            Client::Tcp(tcp) => self.shake(TcpLeg::new(tcp)).await,
-            Client::Unix(unix) => self.shake(UnixLeg::new(unix)).await,
-        }
+/// Shakes hands: the client inside TLS, and the name that it asked for. One for whom that fails has been told so, and is
+/// gone.
+pub(crate) async fn shake(
+    certificates: &Certificates,
+    client: Client,
+) -> Result<(End, HostName), FrontError> {
+    match client {
+        Client::Tcp(tcp) => over(TcpLeg::new(tcp), certificates).await,
+        Client::Unix(unix) => over(UnixLeg::new(unix), certificates).await,
     }
+}
 
-    async fn shake<L: Leg + 'static>(&self, leg: L) -> Result<End, FrontError> {
-        match self.certificates.accept(leg).await {
-            Ok((tls, _)) => Ok(End::Other(Box::new(tls))),
-            Err((ShakeError::Gone(kind), _)) => Err(FrontError::Gone(kind)),
-            Err((error, leg)) => {
-                if let Some(leg) = leg {
-                    reply::let_go(End::Other(Box::new(leg)), &[]).await;
-                }
-                Err(FrontError::Shake(error))
+async fn over<L: Leg + 'static>(leg: L, certificates: &Certificates) -> Result<(End, HostName), FrontError> {
+    match certificates.accept(leg).await {
+        Ok((tls, name)) => Ok((End::Other(Box::new(tls)), name)),
+        Err((ShakeError::Gone(kind), _)) => Err(FrontError::Gone(kind)),
+        Err((error, leg)) => {
+            if let Some(leg) = leg {
+                reply::let_go(End::Other(Box::new(leg)), &[]).await;
             }
+            Err(FrontError::Shake(error))
         }
     }
 }
