@@ -1,5 +1,6 @@
 //! Bodies of the fuzz targets of this crate. `authority`: what strangers write is taken in one spelling only, or
-//! refused; every grammar gets the same text. `client_hello`: what a gateway peeks at.
+//! refused; every grammar gets the same text. `client_hello`: what a gateway peeks at. `fronts`: what clients of proxies
+//! say, see there.
 //!
 //! Built for tests and fuzzing only; called by the fuzz target and
 //! by the tests below.
@@ -10,6 +11,7 @@ use std::str::FromStr;
 use crate::authority::{Authority, Host, HostName};
 use crate::escape::Escaped;
 use crate::front::client_hello::{ClientHello, MOST};
+pub use crate::front::fuzzing::fronts;
 use crate::identity::{SpiffeId, TrustDomain, leaf_identity};
 use crate::matcher::{Source, Target};
 use crate::network::{Network, canonical};

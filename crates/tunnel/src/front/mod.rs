@@ -7,6 +7,8 @@ mod account;
 mod client;
 pub(crate) mod client_hello;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod http_connect;
 pub(crate) mod preamble;
 mod reply;

@@ -20,7 +20,7 @@ pub(crate) async fn hear<S: AsyncRead + Unpin>(client: &mut S) -> Result<Option<
     timeout(LIMIT, header(client)).await.unwrap_or(late)
 }
 
-async fn header<S: AsyncRead + Unpin>(client: &mut S) -> Result<Option<SocketAddr>, FrontError> {
+pub(super) async fn header<S: AsyncRead + Unpin>(client: &mut S) -> Result<Option<SocketAddr>, FrontError> {
     // No header of either version is shorter than this.
     let mut head = [0; SHORTEST];
     client.read_exact(&mut head[..1]).await?;

@@ -224,3 +224,38 @@ async fn t25_a_client_that_says_nothing_is_reset_after_the_limit() {
         }
     }
 }
+
+/// Takes connections and says nothing.
+async fn silent() -> SocketAddr {
+    service(|tcp| async move {
+        std::future::pending::<()>().await;
+        drop(tcp);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn t25_each_phase_has_its_deadline_and_the_client_hears_of_it() {
+    let short = Duration::from_millis(150);
+    let (mut running, ca) = (Running::new(), Ca::new());
+    let mut config = inbound_config(&ca);
+    config.resolver = Arc::new(Nowhere);
+    config.dial_timeout = crate::common::LONG;
+    let (node, _) = running.inbound(config).await;
+    // A far node that never shakes hands, and one that never answers the CONNECT.
+    for (far, handshake, setup) in
+        [(silent().await, short, crate::common::LONG), (node, crate::common::LONG, short)]
+    {
+        let route = Route::new("a.b:1".parse().unwrap(), far.try_into().unwrap(), vec![id(BOB)]).unwrap();
+        let routes = Routes::all(Way::Node(route.via));
+        let mut config = OutboundConfig::with_front("proxy", Front::Socks5(None), routes, ca.identity(ALICE));
+        config.setup_timeout = setup;
+        let mut pool = PoolConfig::default();
+        pool.connect.handshake_timeout = handshake;
+        let (entry, _) = running.outbound(config, Pool::new(pool)).await;
+        let mut client = TcpStream::connect(entry).await.unwrap();
+        client.write_all(&socks_name("localhost", 80)).await.unwrap();
+        let wanted = [5, 0, 5, 6, 0, 1, 0, 0, 0, 0, 0, 0].to_vec();
+        assert_eq!(read_end(&mut client).await, (wanted, End::Fin), "{far}");
+    }
+}
