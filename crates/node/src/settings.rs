@@ -37,6 +37,7 @@ pub(crate) fn serving(
     let mut settings = InboundConfig::new(name, Arc::clone(&config.identity), policy);
     settings.own_ports = own_ports.to_vec();
     settings.baggage = config.baggage.clone();
+    settings.tracing = config.tracing;
     settings.onward_timeout = limits.setup_timeout;
     settings.handshake_timeout = limits.handshake_timeout;
     settings.dial_timeout = limits.dial_timeout;
@@ -54,6 +55,7 @@ pub(crate) fn outbound(config: &Resolved, capture: &Capture, own_ports: &[u16]) 
     settings.proxies = capture.proxies.clone();
     settings.own_ports = own_ports.to_vec();
     settings.baggage = config.baggage.clone();
+    settings.tracing = config.tracing;
     settings.setup_timeout = config.limits.setup_timeout;
     settings.relay = relay(&config.limits);
     settings

@@ -35,6 +35,8 @@ pub struct InboundConfig {
     pub own_ports: Vec<u16>,
     /// What is told of this workload in answers (`baggage`); for telemetry only.
     pub baggage: Option<String>,
+    /// Begin a trace (`traceparent`) for what is sent on without one.
+    pub tracing: bool,
     /// Destinations of a POST with `x-service`, by its value.
     pub services: BTreeMap<String, Authority>,
     /// The proxies in front, each of whose connections begins with a header of the PROXY protocol that says who calls;
@@ -92,6 +94,7 @@ impl InboundConfig {
             policy,
             own_ports: Vec::new(),
             baggage: None,
+            tracing: false,
             services: BTreeMap::new(),
             tokens: None,
             other_requests: None,

@@ -40,6 +40,7 @@ mod leg;
 mod legs;
 mod listener;
 mod matcher;
+mod metadata;
 mod network;
 mod observe;
 mod onward;

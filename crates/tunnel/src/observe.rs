@@ -10,6 +10,7 @@ use std::time::Instant;
 use crate::escape::Escaped;
 use crate::front::Origin;
 use crate::identity::SpiffeId;
+use crate::metadata::Told;
 use crate::outcome::{Direction, Relayed};
 
 /// What is known of a tunnel, filled in as it grows.
@@ -22,6 +23,7 @@ pub(crate) struct Record {
     client: Origin,
     destination: String,
     status: Option<u16>,
+    told: Option<Box<Told>>,
     start: Instant,
 }
 
@@ -45,6 +47,7 @@ impl Record {
             client,
             destination: Escaped::new(destination).to_string(),
             status: None,
+            told: None,
             start: Instant::now(),
         }
     }
@@ -68,6 +71,11 @@ impl Record {
         self.peer = Some(peer.clone());
     }
 
+    /// What is told of the tunnel beside where it goes.
+    pub(crate) fn told(&mut self, told: Option<Box<Told>>) {
+        self.told = told;
+    }
+
     pub(crate) const fn status(&mut self, status: u16) {
         self.status = Some(status);
     }
@@ -88,10 +96,25 @@ impl Record {
             client = %self.client,
             destination = self.destination,
             status = self.status,
+            baggage = self.baggage(),
+            forwarded = self.forwarded(),
+            trace = self.trace(),
             milliseconds = milliseconds(self.start),
             cause = %Escaped::sentence(cause.to_string().as_bytes()),
             "no tunnel"
         );
+    }
+
+    fn baggage(&self) -> Option<&str> {
+        self.told.as_ref()?.baggage.as_deref()
+    }
+
+    fn forwarded(&self) -> Option<&str> {
+        self.told.as_ref()?.forwarded.as_deref()
+    }
+
+    fn trace(&self) -> Option<String> {
+        Some(self.told.as_ref()?.trace?.to_string())
     }
 
     fn write(self, up: Direction, down: Direction, cause: Option<&impl Display>) {
@@ -105,6 +128,9 @@ impl Record {
             client = %self.client,
             destination = self.destination,
             status = self.status,
+            baggage = self.baggage(),
+            forwarded = self.forwarded(),
+            trace = self.trace(),
             milliseconds = milliseconds(self.start),
             up = up.octets,
             down = down.octets,

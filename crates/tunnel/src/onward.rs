@@ -7,6 +7,8 @@ use std::fmt;
 
 use hbone_conn::Request;
 
+use crate::metadata;
+
 /// The field: gateways that a tunnel has passed, in decimal digits. Absent at the first.
 pub(crate) const HOPS: &str = "hbone-hops";
 
@@ -22,20 +24,19 @@ pub enum HopFault {
     },
 }
 
-/// The fields for the next node: the count with this gateway, and what the caller said of itself.
-pub(crate) fn told(request: &Request, limit: u8) -> Result<Vec<(&'static str, String)>, HopFault> {
+/// The fields for the next node: the count with this gateway, and what a caller with an identity said of itself.
+pub(crate) fn told(
+    request: &Request,
+    known: bool,
+    tracing: bool,
+    limit: u8,
+) -> Result<Vec<(&'static str, String)>, HopFault> {
     let passed = passed(request)?;
     if passed >= limit {
         return Err(HopFault::TooMany { limit });
     }
     let mut told = vec![(HOPS, (passed + 1).to_string())];
-    for name in KEPT {
-        let values = request.fields().iter().filter(|field| field.name == name.as_bytes());
-        let texts = values.filter_map(|field| std::str::from_utf8(field.value).ok());
-        told.extend(
-            texts.filter(|text| text.len() <= LONGEST).take(MOST).map(|text| (name, text.to_owned())),
-        );
-    }
+    told.extend(metadata::onward(request, known, tracing));
     Ok(told)
 }
 
@@ -66,13 +67,6 @@ impl fmt::Display for HopFault {
 
 impl std::error::Error for HopFault {}
 
-/// What a caller says of itself, for telemetry only: every node on the way may know it.
-const KEPT: [&str; 3] = ["forwarded", "baggage", "traceparent"];
-/// Octets of one value.
-const LONGEST: usize = 4096;
-/// Lines of one name.
-const MOST: usize = 4;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,33 +81,19 @@ mod tests {
 
     #[test]
     fn each_gateway_adds_one_and_the_last_refuses() {
-        assert_eq!(told(&request(&[]), 8), Ok(vec![(HOPS, "1".to_owned())]));
-        assert_eq!(told(&request(&[(HOPS, "7")]), 8), Ok(vec![(HOPS, "8".to_owned())]));
+        assert_eq!(told(&request(&[]), true, false, 8), Ok(vec![(HOPS, "1".to_owned())]));
+        assert_eq!(told(&request(&[(HOPS, "7")]), true, false, 8), Ok(vec![(HOPS, "8".to_owned())]));
         for many in ["8", "9", "255"] {
-            assert_eq!(told(&request(&[(HOPS, many)]), 8), Err(HopFault::TooMany { limit: 8 }));
+            assert_eq!(told(&request(&[(HOPS, many)]), true, false, 8), Err(HopFault::TooMany { limit: 8 }));
         }
-        assert_eq!(told(&request(&[]), 0), Err(HopFault::TooMany { limit: 0 }));
+        assert_eq!(told(&request(&[]), true, false, 0), Err(HopFault::TooMany { limit: 0 }));
     }
 
     #[test]
     fn t11_a_count_that_is_none_or_stands_twice_is_malformed() {
         for odd in ["", "-1", "+1", "1 ", "256", "0x1", "1,1"] {
-            assert_eq!(told(&request(&[(HOPS, odd)]), 8), Err(HopFault::Malformed), "{odd:?}");
+            assert_eq!(told(&request(&[(HOPS, odd)]), true, false, 8), Err(HopFault::Malformed), "{odd:?}");
         }
-        assert_eq!(told(&request(&[(HOPS, "1"), (HOPS, "1")]), 8), Err(HopFault::Malformed));
-    }
-
-    #[test]
-    fn what_the_caller_says_of_itself_goes_on_and_nothing_else() {
-        let long = "x".repeat(LONGEST + 1);
-        let fields = [
-            ("forwarded", "for=\"10.0.0.9:1\""),
-            ("cookie", "secret"),
-            ("baggage", "a=b"),
-            ("baggage", &long),
-        ];
-        let told = told(&request(&fields), 8).unwrap();
-        let names: Vec<_> = told.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(names, ["hbone-hops=1", "forwarded=for=\"10.0.0.9:1\"", "baggage=a=b"]);
+        assert_eq!(told(&request(&[(HOPS, "1"), (HOPS, "1")]), true, false, 8), Err(HopFault::Malformed));
     }
 }

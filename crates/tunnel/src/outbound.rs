@@ -21,9 +21,11 @@ use crate::error::TunnelError;
 use crate::front::{Client, Front, FrontError, Origin, Wanted, check_loop, preamble, shake};
 use crate::join::{End, join};
 use crate::listener::{Listener, Seat};
+use crate::metadata::traceparent::Traceparent;
+use crate::metadata::{BAGGAGE, FORWARDED, TRACEPARENT, Told, forwarded};
 use crate::network::{Network, canonical};
 use crate::observe::{Record, Side};
-use crate::open::{Opener, Passage};
+use crate::open::{self, Opener, Passage};
 use crate::outcome::{Break, RelayLimits};
 use crate::pool::Pool;
 use crate::route::Route;
@@ -52,6 +54,8 @@ pub struct OutboundConfig {
     pub own_ports: Vec<u16>,
     /// What is told of this workload (`baggage`); for telemetry only.
     pub baggage: Option<String>,
+    /// Begin a trace (`traceparent`) with every tunnel.
+    pub tracing: bool,
     /// Tell the far node the client's address (`forwarded`); for telemetry only.
     pub forwarded: bool,
     /// For clients to say where they want to go.
@@ -86,6 +90,7 @@ impl OutboundConfig {
             identity,
             own_ports: Vec::new(),
             baggage: None,
+            tracing: false,
             forwarded: true,
             front_timeout: Duration::from_secs(10),
             setup_timeout: Duration::from_secs(60),
@@ -273,10 +278,11 @@ impl Tunnel {
         if self.config.front.fixed().is_none() {
             self.record.destination(destination.to_string().as_bytes());
         }
+        let told = self.told();
         let opening = tokio::select! {
             biased;
             _ = near.failure() => Err(TunnelError::ClientGone),
-            opened = self.open(&destination) => opened,
+            opened = self.open(&destination, &told) => opened,
             () = self.drain.expired() => Err(TunnelError::Draining),
         };
         let passage = match opening {
@@ -319,22 +325,27 @@ impl Tunnel {
         }
     }
 
-    async fn open(&self, destination: &Authority) -> Result<Passage, TunnelError> {
+    async fn open(&self, destination: &Authority, told: &open::Told) -> Result<Passage, TunnelError> {
         let way = self.config.routes.find(destination);
         let way = way.ok_or_else(|| TunnelError::NoRoute { destination: destination.clone() })?;
         if self.config.front.is_transparent() {
             check_loop(destination, way, &self.config.own_ports)?;
         }
-        self.opener.open(way, destination, &self.told()).await
+        self.opener.open(way, destination, told).await
     }
 
-    fn told(&self) -> Vec<(&'static str, String)> {
+    fn told(&mut self) -> Vec<(&'static str, String)> {
         let mut told = Vec::new();
         if let Some(address) = self.from.address().filter(|_| self.config.forwarded) {
-            told.push(("forwarded", format!("for=\"{address}\"")));
+            told.push((FORWARDED, forwarded::write(address, None)));
         }
         if let Some(baggage) = &self.config.baggage {
-            told.push(("baggage", baggage.clone()));
+            told.push((BAGGAGE, baggage.clone()));
+        }
+        if self.config.tracing {
+            let trace = Traceparent::fresh();
+            told.push((TRACEPARENT, trace.to_string()));
+            self.record.told(Some(Box::new(Told { trace: Some(trace), ..Told::default() })));
         }
         told
     }

@@ -23,6 +23,7 @@ use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
 use crate::join::{End, join};
 use crate::judge::Who;
+use crate::metadata::Told;
 use crate::observe::{Record, Side};
 use crate::onward;
 use crate::open::{Opener, Passage};
@@ -123,6 +124,7 @@ impl<P> Caller<P> {
         let config = &snapshot.config;
         let asked = request.field(X_TUN).or(request.authority()).unwrap_or_default();
         let mut record = Record::start(Side::Inbound, &config.name, Origin::Address(from), asked);
+        record.told(Told::of(&request));
         let entered = tokio::select! {
             entered = enter(&request, stream, (source, from), &snapshot) => entered.map_err(Failed::from),
             () = drain.expired() => Err(Failed::Drained),
@@ -197,7 +199,7 @@ async fn reach(
     let way = config.routes.find(&authority);
     who.admit(config, &authority, None, way.is_some()).map_err(Rejection::Denied)?;
     match way {
-        Some(way) => onward(way, authority, request, config, pool).await,
+        Some(way) => onward(way, authority, (request, who.source.is_some()), config, pool).await,
         None => {
             let mut found = here(who, authority, config).await?;
             if let (Some(version), End::Tcp(tcp)) = (config.proxy_protocol, &mut found.end) {
@@ -213,11 +215,11 @@ async fn reach(
 async fn onward(
     way: &Way,
     authority: Authority,
-    request: &Request,
+    (request, known): (&Request, bool),
     config: &InboundConfig,
     pool: Pool,
 ) -> Result<Found, Rejection> {
-    let told = onward::told(request, config.max_hops).map_err(Rejection::Hops)?;
+    let told = onward::told(request, known, config.tracing, config.max_hops).map_err(Rejection::Hops)?;
     let (identity, after) = (Arc::clone(&config.identity), config.onward_timeout);
     let opener = Opener { pool, identity, after };
     let Passage { end, peer, lease, .. } =

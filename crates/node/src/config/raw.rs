@@ -30,6 +30,7 @@ pub(super) struct RawNode {
     pub(super) mark: Option<At<u64>>,
     pub(super) network: Option<At<String>>,
     pub(super) baggage: Vec<(At<String>, At<String>)>,
+    pub(super) tracing: Option<At<bool>>,
 }
 
 /// `[identity]`
@@ -235,6 +236,7 @@ impl RawNode {
             mark: section.integer("mark", 0..=u64::from(u32::MAX)),
             network: section.string("network"),
             baggage: section.pairs("baggage"),
+            tracing: section.boolean("tracing"),
         };
         section.finish(source, faults);
         raw

@@ -50,6 +50,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
         name,
         mark,
         baggage,
+        tracing: raw.node.tracing.as_ref().is_some_and(|at| at.value),
         identity,
         not_after,
         warnings,
@@ -91,6 +92,10 @@ impl Resolver<'_> {
         for (name, text) in &raw.baggage {
             let wanted = "letters, digits, `-`, `_` and `.`";
             let plain = |text: &str| value::name(text).map(str::to_owned);
+            // As from templates that have nothing to fill in.
+            if text.value.is_empty() {
+                continue;
+            }
             let pair = (
                 self.checked("baggage", name, wanted, plain),
                 self.checked(&name.value, text, wanted, plain),

@@ -23,6 +23,8 @@ pub struct Resolved {
     pub mark: u32,
     /// What is told to peers as `baggage`.
     pub baggage: Option<String>,
+    /// Whether tunnels begin a trace.
+    pub tracing: bool,
     /// Who this node is, and whom it believes.
     pub identity: Arc<Identity>,
     /// When the certificate ends: seconds since 1970 in UTC.
@@ -161,6 +163,7 @@ impl Resolved {
             name: name.to_owned(),
             mark: 0,
             baggage: None,
+            tracing: false,
             identity,
             not_after: i64::MAX,
             warnings: Vec::new(),
