@@ -31,7 +31,7 @@ pub(crate) fn peer(own: &Identity, what: &str, address: &str, expect: &str) -> R
         let remedy = format!("expect an identity of the own trust domain, {own}");
         return Err(Failure::new(Exit::Usage, what).remedy(remedy));
     }
-    Ok(Peer { address: parse(what, address)?, expected: vec![expected] })
+    Ok(Peer { address: parse(what, address)?, others: Vec::new(), expected: vec![expected] })
 }
 
 /// A value of the command line.

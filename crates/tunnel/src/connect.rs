@@ -15,11 +15,11 @@ use rustls::pki_types::ServerName;
 use rustls::{CipherSuite, ClientConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::ask::ask;
 use crate::authority::Authority;
-use crate::dial::{DialError, Means, dial};
+use crate::dial::{DialError, Means, addresses, any};
 use crate::error::TunnelError;
 use crate::identity::{SpiffeId, leaf_identity};
 use crate::resolver::Resolve;
@@ -126,16 +126,25 @@ pub(crate) async fn shake(
     name: Option<ServerName<'static>>,
     mut progress: impl FnMut(Step),
 ) -> Result<Shaken<TcpStream>, TunnelError> {
-    let at = &peer.address;
-    let limit = config.dial_timeout;
+    let (at, limit) = (&peer.address, config.dial_timeout);
     // What this node dials for itself is a share of its own. TLS tells a cut from an end: no guard.
     let means = Means { resolver: &*config.resolver, asker: "", limit, guarded: false };
-    let (tcp, address) =
-        dial(at, means, |_| Ok::<(), Infallible>(())).await.map_err(|error| dial_error(error, at, limit))?;
-    sockets::expect_answers(&tcp, &config.connection);
-    progress(Step::Connected { address });
-    let name = name.unwrap_or_else(|| ServerName::IpAddress(address.ip().into()));
-    shake_over((tcp, address), identity, peer, config, (client, name), progress).await
+    let failed = |error| dial_error(error, at, limit);
+    let mut left = addresses(peer.addresses(), means).await.map_err(failed)?;
+    loop {
+        let dialled = any(left.clone(), means.guarded, Instant::now() + limit).await;
+        let (tcp, address) = dialled.map_err(failed)?;
+        sockets::expect_answers(&tcp, &config.connection);
+        progress(Step::Connected { address });
+        let name = name.clone().unwrap_or_else(|| ServerName::IpAddress(address.ip().into()));
+        let with = (Arc::clone(&client), name);
+        let shaken = shake_over((tcp, address), identity, peer, config, with, &mut progress).await;
+        left.retain(|it| *it != address);
+        // Who answers there is no such node: perhaps at another of its addresses.
+        if shaken.is_ok() || left.is_empty() {
+            return shaken;
+        }
+    }
 }
 
 async fn shake_over<T: AsyncRead + AsyncWrite + Unpin>(

@@ -71,10 +71,53 @@ pub(crate) async fn dial<D>(
     if let (true, Some(denied)) = (permitted.is_empty(), refusal) {
         return Err(DialError::Refused(denied));
     }
-    match permitted[..] {
-        [address] => alone(address, means.guarded, until).await,
+    any(interleaved(permitted), means.guarded, until).await
+}
+
+/// All addresses of several destinations that are the same to the caller, in their order, each name resolved once and
+/// all at the same time; those that do not resolve are left out.
+pub(crate) async fn addresses<D>(
+    destinations: impl Iterator<Item = &Authority>,
+    means: Means<'_>,
+) -> Result<Vec<SocketAddr>, DialError<D>> {
+    let mut asked = Vec::new();
+    for destination in destinations {
+        let port = destination.port();
+        asked.push(match destination.host() {
+            Host::Address(ip) => (Ok(vec![*ip]), port),
+            Host::Name(name) => (Err(tokio::spawn(means.resolver.resolve_for(name, means.asker))), port),
+        });
+    }
+    let (until, mut found) = (Instant::now() + means.limit, Vec::new());
+    let mut outcome = DialError::Unresolvable;
+    for (answer, port) in asked {
+        let ips = match answer {
+            Ok(ips) => ips,
+            Err(asking) => match timeout_at(until, asking).await {
+                Ok(answer) => answer.ok().and_then(Result::ok).unwrap_or_default(),
+                Err(_) => {
+                    outcome = DialError::Timeout;
+                    continue;
+                }
+            },
+        };
+        let all = distinct(ips).into_iter().map(|ip| SocketAddr::new(ip, port));
+        let new: Vec<_> = all.filter(|address| !found.contains(address)).collect();
+        found.extend(new);
+    }
+    if found.is_empty() { Err(outcome) } else { Ok(interleaved(found)) }
+}
+
+/// The first of these addresses that stands.
+pub(crate) async fn any<D>(
+    addresses: Vec<SocketAddr>,
+    guarded: bool,
+    until: Instant,
+) -> Result<(TcpStream, SocketAddr), DialError<D>> {
+    match addresses[..] {
+        [address] => alone(address, guarded, until).await,
         // Boxed: most destinations have one address.
-        _ => Box::pin(race(&interleaved(permitted), means.guarded, until)).await,
+        _ => Box::pin(race(&addresses, guarded, until)).await,
     }
 }
 

@@ -137,7 +137,11 @@ impl Hash for WebRoots {
 impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Node(peer) => write!(f, "{} as {}", peer.address, either(&peer.expected)),
+            Self::Node(peer) => {
+                write!(f, "{}", peer.address)?;
+                peer.others.iter().try_for_each(|other| write!(f, ", {other}"))?;
+                write!(f, " as {}", either(&peer.expected))
+            }
             Self::Inside(inside) => {
                 let InsideNode { gateway, node } = &**inside;
                 write!(f, "{} as {} inside {}", node.address, either(&node.expected), gateway.address)

@@ -10,10 +10,20 @@ use crate::identity::SpiffeId;
 /// The far node of a connection: where it is dialled and who may answer there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
-    /// Address and port of the node, usually port 15008.
+    /// Address and port of the node, usually port 15008, and what it is called in errors.
     pub address: Authority,
+    /// Further addresses of the same node, or of others with the same identities: dialled too when those before fail
+    /// or are silent for a moment.
+    pub others: Vec<Authority>,
     /// The identities of which its certificate must carry one; an empty list trusts nobody.
     pub expected: Vec<SpiffeId>,
+}
+
+impl Peer {
+    /// All its addresses, in the order in which they are dialled.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Authority> {
+        std::iter::once(&self.address).chain(&self.others)
+    }
 }
 
 /// The way of the connections of one listener.
@@ -34,7 +44,7 @@ impl Route {
         if expected.is_empty() {
             return Err(RouteError::NobodyExpected);
         }
-        Ok(Self { destination, via: Peer { address: via, expected } })
+        Ok(Self { destination, via: Peer { address: via, others: Vec::new(), expected } })
     }
 }
 

@@ -55,7 +55,7 @@ impl Double {
     /// The node to which tunnels for a destination go.
     pub(crate) fn hop(&self, destination: &Authority) -> Hop {
         let address = self.address.as_ref().unwrap_or(destination).clone();
-        let node = Peer { address, expected: self.expected.clone() };
+        let node = Peer { address, others: Vec::new(), expected: self.expected.clone() };
         Hop::Inside(Box::new(InsideNode { gateway: self.gateway.clone(), node }))
     }
 }
@@ -128,7 +128,7 @@ mod tests {
     fn the_first_way_that_matches_wins() {
         let node = |at: &str| {
             let expected = vec!["spiffe://td/ns/a/sa/bob".parse().unwrap()];
-            Way::Node(Peer { address: at.parse().unwrap(), expected })
+            Way::Node(Peer { address: at.parse().unwrap(), others: Vec::new(), expected })
         };
         let (one, two) = (node("one:15008"), node("two:15008"));
         let routes = Routes::new(vec![

@@ -19,6 +19,7 @@ impl Resolver<'_> {
     /// All of them by name.
     pub(super) fn peers(&mut self, raw: &[RawPeer], network: Option<&str>) -> Peers {
         self.names("peer", raw.iter().map(|peer| peer.name.as_ref()));
+        raw.iter().for_each(|raw| self.one_address(raw));
         let mut peers = Peers::new();
         for raw in raw.iter().filter(|raw| raw.through.is_none()) {
             let peer = self.peer(raw);
@@ -50,10 +51,26 @@ impl Resolver<'_> {
                 self.plain(raw).map(Way::Plain)
             }
             None => {
-                let address = self.tcp(raw);
+                let (address, others) = (self.tcp(raw), self.others(raw));
                 let expected = self.identities("identity", &raw.title, raw.identities.as_ref());
-                Some(Way::Node(Peer { address: address?, expected: expected? }))
+                Some(Way::Node(Peer { address: address?, others: others?, expected: expected? }))
             }
+        }
+    }
+
+    /// The addresses behind the first.
+    fn others(&mut self, raw: &RawPeer) -> Option<Vec<Authority>> {
+        let parsed = raw.others.iter().map(|at| self.parse::<Authority>("address", at, ADDRESS));
+        parsed.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// Several addresses are for peers that are dialled by mTLS.
+    fn one_address(&mut self, raw: &RawPeer) {
+        let several = raw.plain.is_some() || raw.post.is_some() || raw.through.is_some();
+        if let Some(at) = raw.others.first().filter(|_| several) {
+            let (section, reason) =
+                (raw.title.clone(), "only a peer that is dialled by mTLS has several addresses");
+            self.fault(&at.span, Cause::Conflict { section, reason, remedy: "leave one" });
         }
     }
 
@@ -105,7 +122,7 @@ impl Resolver<'_> {
             (Some(at), None, false) => {
                 let address = self.tcp(raw);
                 let expected = self.identities("proxy_identity", &raw.title, Some(at));
-                Some(Hop::Node(Peer { address: address?, expected: expected? }))
+                Some(Hop::Node(Peer { address: address?, others: Vec::new(), expected: expected? }))
             }
             (None, Some(roots), false) => {
                 let (address, roots) = (self.tcp(raw), self.roots(roots));

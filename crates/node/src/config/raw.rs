@@ -119,6 +119,8 @@ pub(super) struct RawPeer {
     pub(super) title: String,
     pub(super) name: Option<At<String>>,
     pub(super) address: Option<At<String>>,
+    /// Further ones.
+    pub(super) others: Vec<At<String>>,
     pub(super) reverse: Option<At<String>>,
     pub(super) identities: Option<Texts>,
     pub(super) through: Option<At<String>>,
@@ -347,10 +349,13 @@ impl RawWebRoute {
 
 impl RawPeer {
     fn read(mut section: Section<'_>, source: &Source, faults: &mut Faults) -> Self {
+        let mut addresses = section.strings("address").map(|list| list.value).unwrap_or_default().into_iter();
+        let (address, addresses) = (addresses.next(), addresses.collect());
         let raw = Self {
             title: section.title().to_owned(),
             name: section.required("name", "\"bob\""),
-            address: section.string("address"),
+            address,
+            others: addresses,
             reverse: section.string("reverse"),
             identities: section.strings("identity"),
             plain: section.boolean("plain"),
@@ -358,7 +363,7 @@ impl RawPeer {
             post: section.table("post").map(|post| RawPost::read(post, source, faults)),
         };
         // Behind another peer, the destination may say it.
-        if !section.has("address") && !section.has("through") && !section.has("reverse") {
+        if raw.address.is_none() && !section.has("through") && !section.has("reverse") {
             section.missing("address", "\"192.0.2.7:15008\"");
         }
         let nobody = raw.plain.as_ref().is_some_and(|at| at.value) && raw.post.is_none();

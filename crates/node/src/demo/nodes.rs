@@ -97,7 +97,11 @@ impl Nodes {
         let bob_address = address(&bob, "hbone")?;
 
         let mut config = base("alice", &people.alice, Vec::new())?;
-        let via = Peer { address: authority(bob_address)?, expected: vec![people.bob.id.clone()] };
+        let via = Peer {
+            address: authority(bob_address)?,
+            others: Vec::new(),
+            expected: vec![people.bob.id.clone()],
+        };
         for (name, destination) in ["web", "echo", "after", "reset"].into_iter().zip(behind) {
             let front = Front::Fixed(authority(destination)?);
             let routes = Routes::all(Way::Node(via.clone()));

@@ -397,3 +397,14 @@ fn a_peer_behind_another_says_which_and_that_one_is_dialled() {
         assert!(at == place && what.contains(part), "{at} {what}; wanted {place} {part}");
     }
 }
+
+#[test]
+fn several_addresses_are_for_a_peer_that_is_dialled_by_mtls_and_each_is_judged() {
+    let peers = "[[peers]]\nname = \"far\"\naddress = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\nplain = true\n\
+                 [[peers]]\nname = \"near\"\naddress = [\"127.0.0.1:1\", \"nowhere\"]\nidentity = \"";
+    let text = format!("{}{peers}{}\"\n", identity_section("alice"), id("bob"));
+    let faults = faults(&lab(), &text);
+    let places: Vec<_> = faults.iter().map(|(position, _)| position.as_str()).collect();
+    assert_eq!(places, ["7:27", "11:27"], "{faults:?}");
+    assert!(faults[0].1.contains("only a peer that is dialled by mTLS has several addresses"), "{faults:?}");
+}

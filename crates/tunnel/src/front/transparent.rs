@@ -73,7 +73,7 @@ mod tests {
     fn t32_the_own_listeners_and_the_own_way_to_a_peer_are_refused() {
         let at = |text: &str| text.parse::<Authority>().unwrap();
         let expected = vec!["spiffe://td/ns/a/sa/bob".parse().unwrap()];
-        let way = Way::Node(Peer { address: at("192.0.2.7:15008"), expected });
+        let way = Way::Node(Peer { address: at("192.0.2.7:15008"), others: Vec::new(), expected });
         let check = |destination: &str| check_loop(&at(destination), &way, &[15001]);
         assert_eq!(check("127.0.0.1:15001"), Err(FrontError::OwnListener));
         assert_eq!(check("[::1]:15001"), Err(FrontError::OwnListener));

@@ -106,6 +106,7 @@ mod tests {
     fn front(routes: &[(&str, &str, &str)]) -> WebFront {
         let peer = Peer {
             address: "node:15008".parse().unwrap(),
+            others: Vec::new(),
             expected: vec!["spiffe://td/ns/a/sa/bob".parse().unwrap()],
         };
         let route = |&(host, path, destination): &(&str, &str, &str)| WebRoute {

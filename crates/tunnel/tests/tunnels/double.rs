@@ -44,7 +44,7 @@ async fn far(ca: &Ca) -> (SocketAddr, UnboundedReceiver<(usize, Request)>) {
 /// An entry of alice, whose tunnels go to a destination inside tunnels of bob.
 async fn entry(ca: &Ca, running: &mut Running, address: Option<SocketAddr>, to: SocketAddr) -> SocketAddr {
     let (gateway, _) = running.inbound(inbound_config(ca)).await;
-    let gateway = Peer { address: gateway.try_into().unwrap(), expected: vec![id(BOB)] };
+    let gateway = Peer { address: gateway.try_into().unwrap(), others: Vec::new(), expected: vec![id(BOB)] };
     let address = address.map(|at| at.try_into().unwrap());
     let network = Some("west".to_owned());
     let way = Way::Double(Double { gateway, address, expected: vec![id(CAROL)], network });

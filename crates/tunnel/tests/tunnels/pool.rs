@@ -313,3 +313,44 @@ async fn t38_two_identities_never_share_a_connection() {
     round_trip(pair.entry).await;
     assert_eq!(pair.pool.connections(), 2);
 }
+
+#[tokio::test]
+async fn a_node_with_several_addresses_is_reached_at_the_first_where_it_answers() {
+    let service = echo().await;
+    let pair = Pair::to(service).await;
+    // Nothing listens at the first; at the second is no node; the third one hangs up.
+    let web = crate::common::service(|mut tcp| async move {
+        let _ = tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    })
+    .await;
+    let gone = crate::common::service(|tcp| async move { drop(tcp) }).await;
+    let mut route = route(service, closed_port().await, BOB);
+    route.via.others = [web, gone, pair.node].map(|it| it.try_into().unwrap()).to_vec();
+    let (mut running, pool) = (Running::new(), Pool::new(PoolConfig::default()));
+    let config = OutboundConfig::new("front", route, pair.ca.identity(ALICE));
+    let (entry, _) = running.outbound(config, pool.clone()).await;
+    round_trip(entry).await;
+    round_trip(entry).await;
+    assert_eq!(pool.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_has_moved_to_its_other_address_is_found_there_by_the_next_tunnel() {
+    let service = echo().await;
+    let (ca, mut first) = (Ca::new(), Running::new());
+    let (at, _) = first.inbound(crate::common::inbound_config(&ca)).await;
+    let (listener, other) = bind().await;
+    drop(listener);
+    let mut route = route(service, at, BOB);
+    route.via.others = vec![other.try_into().unwrap()];
+    let (mut running, pool) = (Running::new(), Pool::new(PoolConfig::default()));
+    let (entry, _) = running.outbound(OutboundConfig::new("out", route, ca.identity(ALICE)), pool).await;
+    round_trip(entry).await;
+    first.shutdown.start(Duration::ZERO);
+    first.ended().await;
+    drop(first);
+    let mut second = Running::new();
+    let listener = TcpListener::bind(other).await.unwrap();
+    second.inbound_on(listener, crate::common::inbound_config(&ca), hbone_tunnel::InboundLimits::default());
+    round_trip(entry).await;
+}

@@ -82,7 +82,8 @@ struct Node {
 
 impl Node {
     fn start(ca: &Ca, who: &str, gateway: SocketAddr, serves: Serves, asks: Option<&str>) -> Self {
-        let peer = Peer { address: gateway.try_into().unwrap(), expected: vec![id(GATE)] };
+        let peer =
+            Peer { address: gateway.try_into().unwrap(), others: Vec::new(), expected: vec![id(GATE)] };
         let own = loopback_policy(who);
         let policy = serves.policy(&own, "reverse", &peer.expected, &[]).unwrap();
         let mut serving = InboundConfig::new("home", ca.identity(who), Arc::new(policy));

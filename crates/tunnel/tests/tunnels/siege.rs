@@ -31,7 +31,7 @@ fn h70_five_thousand_strangers_lock_nobody_out() {
 async fn inside_a_siege() {
     let pair = Pair::to(echo().await).await;
     let honest = pair.ca.identity(ALICE);
-    let peer = Peer { address: pair.node.try_into().unwrap(), expected: vec![id(BOB)] };
+    let peer = Peer { address: pair.node.try_into().unwrap(), others: Vec::new(), expected: vec![id(BOB)] };
     let config = ConnectConfig::default();
     let mut live = TcpStream::connect(pair.entry).await.unwrap();
     live.write_all(b"before").await.unwrap();
@@ -99,6 +99,6 @@ async fn h75_a_caller_without_http_2_in_alpn_is_closed() {
         });
         assert_eq!(within(caller).await.unwrap(), b"", "not one octet of HTTP/2 is said");
     }
-    let peer = Peer { address: node.try_into().unwrap(), expected: vec![id(BOB)] };
+    let peer = Peer { address: node.try_into().unwrap(), others: Vec::new(), expected: vec![id(BOB)] };
     within(probe(&ca.identity(ALICE), &peer, None, &ConnectConfig::default(), |_| ())).await.unwrap();
 }

@@ -31,7 +31,12 @@ async fn meet(alice: &Identity, bob: Arc<Identity>, expected: &str) -> Result<Ve
     let mut running = Running::new();
     let policy = Arc::new(Policy::new(bob.id(), Vec::new()).unwrap());
     let (node, _) = running.inbound(InboundConfig::new("in", bob, policy)).await;
-    knock(alice, &Peer { address: node.try_into().unwrap(), expected: vec![id(expected)] }, None).await
+    knock(
+        alice,
+        &Peer { address: node.try_into().unwrap(), others: Vec::new(), expected: vec![id(expected)] },
+        None,
+    )
+    .await
 }
 
 fn fault(result: Result<Vec<Step>, TunnelError>) -> PeerFault {
@@ -53,7 +58,7 @@ fn refusal(result: Result<Vec<Step>, TunnelError>) -> String {
 async fn a_probe_walks_all_steps_to_the_destination() {
     let pair = Pair::to(echo().await).await;
     let destination = echo().await.try_into().unwrap();
-    let peer = Peer { address: pair.node.try_into().unwrap(), expected: vec![id(BOB)] };
+    let peer = Peer { address: pair.node.try_into().unwrap(), others: Vec::new(), expected: vec![id(BOB)] };
     let steps = knock(&pair.ca.identity(ALICE), &peer, Some(&destination)).await.unwrap();
     assert!(
         matches!(
@@ -69,7 +74,7 @@ async fn a_probe_walks_all_steps_to_the_destination() {
 async fn one_tunnel_without_a_pool_carries_octets_and_says_goodbye() {
     let pair = Pair::to(echo().await).await;
     let destination = echo().await.try_into().unwrap();
-    let peer = Peer { address: pair.node.try_into().unwrap(), expected: vec![id(BOB)] };
+    let peer = Peer { address: pair.node.try_into().unwrap(), others: Vec::new(), expected: vec![id(BOB)] };
     let (alice, config) = (pair.ca.identity(ALICE), ConnectConfig::default());
     let opened = within(connect(&alice, &peer, &destination, Some("service.name=a"), &config, LONG)).await;
     let Single { mut stream, peer: who, connection } = opened.unwrap();
@@ -87,7 +92,7 @@ async fn one_tunnel_without_a_pool_tells_refusals_of_every_kind() {
     let pair = Pair::to(echo().await).await;
     let alice = pair.ca.identity(ALICE);
     let (config, at) = (ConnectConfig::default(), pair.node.try_into().unwrap());
-    let peer = Peer { address: at, expected: vec![id(BOB)] };
+    let peer = Peer { address: at, others: Vec::new(), expected: vec![id(BOB)] };
     let closed = closed_port().await.try_into().unwrap();
     let refused = within(connect(&alice, &peer, &closed, None, &config, LONG)).await.unwrap_err();
     assert!(matches!(&refused, TunnelError::Rejected { status: 503, .. }), "{refused}");
@@ -194,7 +199,7 @@ async fn h75_a_far_node_without_http_2_in_alpn_is_told() {
             }
         })
         .await;
-        let peer = Peer { address: far.try_into().unwrap(), expected: vec![id(BOB)] };
+        let peer = Peer { address: far.try_into().unwrap(), others: Vec::new(), expected: vec![id(BOB)] };
         let error = knock(&ca.identity(ALICE), &peer, None).await.unwrap_err();
         assert_eq!(error, TunnelError::NotHttp2 { peer: peer.address });
     }
@@ -227,7 +232,7 @@ async fn h70_a_far_node_that_is_silent_costs_the_handshake_timeout() {
         std::future::pending::<()>().await;
     });
     let config = ConnectConfig { handshake_timeout: Duration::from_millis(50), ..ConnectConfig::default() };
-    let peer = Peer { address: far.await.try_into().unwrap(), expected: vec![id(BOB)] };
+    let peer = Peer { address: far.await.try_into().unwrap(), others: Vec::new(), expected: vec![id(BOB)] };
     let error = within(probe(&Ca::new().identity(ALICE), &peer, None, &config, |_| ())).await.unwrap_err();
     assert_eq!(error, TunnelError::HandshakeTimeout { peer: peer.address, after: Duration::from_millis(50) });
 }
@@ -251,7 +256,7 @@ async fn h70_a_silent_caller_is_turned_out_and_so_is_the_oldest_of_too_many() {
     for silent in &mut silent[..7] {
         assert_eq!(read_end(silent).await.0, b"", "the oldest go");
     }
-    let peer = Peer { address: node.try_into().unwrap(), expected: vec![id(BOB)] };
+    let peer = Peer { address: node.try_into().unwrap(), others: Vec::new(), expected: vec![id(BOB)] };
     knock(&ca.identity(ALICE), &peer, None).await.expect("an honest caller gets in");
 }
 
