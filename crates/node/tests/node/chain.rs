@@ -24,12 +24,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) head: &'a str,
     /// The last node is reached inside a tunnel of those before it.
     pub(crate) inside: bool,
+    /// The last node is not dialled: it dials the one before it.
+    pub(crate) reverse: bool,
 }
 
 impl Chain {
     /// The listeners `to0`, `to1`, … lead to the destinations.
     pub(crate) fn start(hops: usize, destinations: &[SocketAddr]) -> Self {
-        let plan = Plan { hops, destinations, limits: "", head: "", inside: false };
+        let plan = Plan { hops, destinations, limits: "", head: "", inside: false, reverse: false };
         let first = id(&account(0));
         Self::planned(&plan, |nodes| capturing(nodes[0].address("in"), &first, destinations, ""))
     }
@@ -39,7 +41,8 @@ impl Chain {
         let lab = Lab::new();
         lab.issue("alice");
         let mut nodes: Vec<NodeProcess> = Vec::new();
-        for at in (0..plan.hops).rev() {
+        let dialled = if plan.reverse { plan.hops - 1 } else { plan.hops };
+        for at in (0..dialled).rev() {
             lab.issue(&account(at));
             let before = at.checked_sub(1).map_or_else(|| "alice".to_owned(), account);
             let last = at + 1 == plan.hops;
@@ -58,16 +61,45 @@ impl Chain {
                     id(&account(at + 1))
                 );
             }
+            if plan.reverse && at + 1 == dialled {
+                config = takes_reverse(&config)
+                    + &reverse_peer("next", &account(at + 1))
+                    + "[[routes]]\nlistener = \"in\"\npeer = \"next\"\n";
+            }
             nodes.push(NodeProcess::start(&lab.write(&file(at), &config)));
         }
         nodes.reverse();
         let alice = NodeProcess::start(&lab.write("alice.toml", &(plan.head.to_owned() + &client(&nodes))));
+        if plan.reverse {
+            let (gateway, who) =
+                nodes.last().map_or((&alice, "alice".to_owned()), |last| (last, account(nodes.len() - 1)));
+            lab.issue(&account(dialled));
+            let config = format!(
+                "{}[[peers]]\nname = \"gate\"\naddress = \"{}\"\nidentity = \"{}\"\n\
+                 [[reverse]]\nname = \"home\"\npeer = \"gate\"\ndestination = \"{}\"\n",
+                identity_section(&account(dialled)),
+                gateway.address("in"),
+                id(&who),
+                plan.destinations[0],
+            );
+            nodes.push(NodeProcess::start(&lab.write(&file(dialled), &config)));
+        }
         Self { lab, alice, nodes }
     }
 
     pub(crate) fn connect(&self, index: usize) -> TcpStream {
         connect(self.alice.address(&format!("to{index}")))
     }
+}
+
+/// The same with a listener of peers that takes nodes which are reached through what they have dialled.
+pub(crate) fn takes_reverse(config: &str) -> String {
+    config.replace("kind = \"hbone\"\n", "kind = \"hbone\"\nreverse = true\n")
+}
+
+/// A peer that dials this node.
+pub(crate) fn reverse_peer(name: &str, who: &str) -> String {
+    format!("[[peers]]\nname = \"{name}\"\nreverse = \"house\"\nidentity = \"{}\"\n", id(who))
 }
 
 /// A node's account in a chain.

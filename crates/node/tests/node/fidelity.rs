@@ -195,7 +195,7 @@ fn rows(mode: Mode, listen: impl Fn() -> TcpListener) -> Vec<String> {
         let mut chain = entrance.chain;
         for node in std::iter::once(&mut chain.alice).chain(&mut chain.nodes) {
             // What a gateway carries inside a tunnel ends with it.
-            if mode != Mode::Double {
+            if !matches!(mode, Mode::Double) {
                 node.process().line("a tunnel", |line| line.contains("\"message\":\"tunnel\""));
             }
         }
@@ -297,7 +297,8 @@ fails when a cell differs from this page; it is written anew by
 
     HBONE_WRITE_TABLE=1 cargo test -p hbone-node --test node t29_the_table
 
-Hops are connections between nodes: with 4 there are five processes, three of them gateways. In each cell stand the
+Hops are connections between nodes: with 4 there are five processes, three of them gateways. POST is the way to the first
+of them, H2R to the last, which dials the one before it. In each cell stand the
 moments: before any data · in the middle · after the other end's FIN · and, for resets, after the own FIN, where the far
 end has read that FIN and has to hear of the reset all the same.
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::chain::{Chain, Plan, account, connect};
+use crate::chain::{Chain, Plan, account, connect, takes_reverse};
 use crate::common::{id, identity_section, run, stdout};
 use crate::process::NodeProcess;
 use crate::tunnels::capturing;
@@ -12,6 +12,8 @@ use crate::tunnels::capturing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Connect,
+    Post,
+    Reverse,
     Socks5,
     HttpProxy,
     Double,
@@ -20,7 +22,8 @@ pub(crate) enum Mode {
 }
 
 /// Those that need no rights.
-pub(crate) const PLAIN: [Mode; 4] = [Mode::Connect, Mode::Socks5, Mode::HttpProxy, Mode::Double];
+pub(crate) const PLAIN: [Mode; 6] =
+    [Mode::Connect, Mode::Post, Mode::Reverse, Mode::Socks5, Mode::HttpProxy, Mode::Double];
 /// Those that need rules of the packet filter.
 pub(crate) const CAPTURED: [Mode; 2] = [Mode::Redirect, Mode::Tproxy];
 
@@ -35,6 +38,8 @@ impl Mode {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Connect => "CONNECT",
+            Self::Post => "POST",
+            Self::Reverse => "H2R",
             Self::Socks5 => "SOCKS5",
             Self::HttpProxy => "HTTP CONNECT",
             Self::Double => "double HBONE",
@@ -51,7 +56,7 @@ impl Mode {
     /// The keys of the client's listener, for those whose clients choose.
     const fn listener(self) -> Option<&'static str> {
         match self {
-            Self::Connect | Self::Double => None,
+            Self::Connect | Self::Post | Self::Reverse | Self::Double => None,
             Self::Socks5 => Some("kind = \"socks5\"\nbind = \"127.0.0.1:0\""),
             Self::HttpProxy => Some("kind = \"http-proxy\"\nbind = \"127.0.0.1:0\""),
             Self::Redirect => Some("kind = \"redirect\"\nbind = \"127.0.0.1:15001\""),
@@ -66,7 +71,8 @@ impl Mode {
         // One pool, so that a second tunnel finds the connections of the first.
         let limits = "connections_per_peer = 1";
         let inside = self == Self::Double;
-        let plan = Plan { hops, destinations: &destinations, limits, head, inside };
+        let reverse = self == Self::Reverse;
+        let plan = Plan { hops, destinations: &destinations, limits, head, inside, reverse };
         let chain = Chain::planned(&plan, |nodes| self.client(nodes, &destinations, limits));
         if CAPTURED.contains(&self) {
             let rules = run(&["capture", "rules", "--shell", "-c", &chain.lab.text("alice.toml")]);
@@ -77,12 +83,26 @@ impl Mode {
     }
 
     fn client(self, nodes: &[NodeProcess], destinations: &[SocketAddr], limits: &str) -> String {
+        if nodes.is_empty() {
+            // The node behind the client's dials it.
+            let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+            let peer = capturing(nowhere, &id(&account(0)), destinations, limits)
+                .replace(&format!("address = \"{nowhere}\""), "reverse = \"house\"");
+            let listener = "[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\n";
+            return peer + &takes_reverse(listener);
+        }
         let (first, last) = (nodes[0].address("in"), nodes[nodes.len() - 1].address("in"));
         let peer = |name: &str, address: SocketAddr, who: usize, more: &str| {
             let who = id(&account(who));
             format!("[[peers]]\nname = \"{name}\"\naddress = \"{address}\"\nidentity = \"{who}\"\n{more}\n")
         };
         match (self, self.listener()) {
+            (Self::Post, _) => {
+                let expected = id(&account(0));
+                let identity = format!("identity = \"{expected}\"\n");
+                let post = format!("{identity}[peers.post]\nproxy_identity = \"{expected}\"\n");
+                capturing(first, &expected, destinations, limits).replace(&identity, &post)
+            }
             (Self::Double, _) => {
                 let behind = capturing(last, &id(&account(nodes.len() - 1)), destinations, limits)
                     .replace("name = \"bob\"\naddress", "name = \"bob\"\nthrough = \"gate\"\naddress");
@@ -105,7 +125,7 @@ impl Entrance {
     /// When there is no tunnel.
     pub(crate) fn connect(&self) -> std::io::Result<TcpStream> {
         match self.mode {
-            Mode::Connect | Mode::Double => Ok(self.chain.connect(0)),
+            Mode::Connect | Mode::Post | Mode::Reverse | Mode::Double => Ok(self.chain.connect(0)),
             Mode::Redirect | Mode::Tproxy => Ok(connect(self.destination)),
             Mode::Socks5 => {
                 let mut stream = self.chain.connect(0);
