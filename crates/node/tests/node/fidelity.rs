@@ -43,7 +43,16 @@ impl Server {
     }
 
     pub(crate) fn next(&self) -> Option<TcpStream> {
-        let stream = self.accepted.recv_timeout(PATIENCE).ok()?;
+        self.within(PATIENCE)
+    }
+
+    /// The next connection, if it comes in a moment: for those who look at something else between.
+    pub(crate) fn soon(&self) -> Option<TcpStream> {
+        self.within(Duration::from_millis(5))
+    }
+
+    fn within(&self, limit: Duration) -> Option<TcpStream> {
+        let stream = self.accepted.recv_timeout(limit).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Some(stream)

@@ -18,6 +18,7 @@ mod fidelity;
 mod gateway;
 mod gateway_faults;
 mod gateways;
+mod kills;
 mod metadata;
 mod modes;
 mod nat;
