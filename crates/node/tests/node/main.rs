@@ -18,6 +18,8 @@ mod fidelity;
 mod gateway;
 mod gateway_faults;
 mod gateways;
+mod interop_envoy;
+mod interop_nghttpx;
 mod kills;
 mod metadata;
 mod modes;

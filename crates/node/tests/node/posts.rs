@@ -125,6 +125,35 @@ pub(crate) fn from(account: &str) -> String {
     format!("from = \"{}\"", id(account))
 }
 
+/// A certificate of a name that is its own root, as `<file>.pem` and `<file>.key`.
+pub(crate) fn web_certificate(lab: &Lab, file: &str, name: &str) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    lab.write_identity(file, &certificate.pem(), &key.serialize_pem());
+}
+
+/// A JWK set, and a token of its key for an identity.
+pub(crate) fn token(subject: &str) -> (String, String) {
+    use base64::Engine as _;
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    use rcgen::PublicKeyData as _;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let part = |octets: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(octets);
+    let (x, y) = (part(&key.der_bytes()[1..33]), part(&key.der_bytes()[33..65]));
+    let jwk = serde_json::json!({ "kty": "EC", "crv": "P-256", "kid": "one", "x": x, "y": y });
+    let claims = serde_json::json!({
+        "iss": "https://issuer.example",
+        "aud": "https://gate.example",
+        "sub": subject,
+        "exp": jsonwebtoken::get_current_timestamp() + 3600,
+    });
+    let mut header = Header::new(Algorithm::ES256);
+    header.kid = Some("one".to_owned());
+    let token = encode(&header, &claims, &EncodingKey::from_ec_der(&key.serialize_der())).unwrap();
+    (serde_json::json!({ "keys": [jwk] }).to_string(), token)
+}
+
 #[test]
 fn post_mode_works_over_a_link_without_tls_and_judges_who_is_inside() {
     let scene = Scene::new();
