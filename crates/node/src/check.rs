@@ -41,6 +41,10 @@ fn summary(path: &Path, config: &Resolved) -> String {
     for reverse in &config.reverse {
         let _ = writeln!(text, "reverse    {}: {reverse}", reverse.name);
     }
+    for (listener, rule) in &config.egress {
+        let of = listener.as_ref().map(|name| format!(", for {name}")).unwrap_or_default();
+        let _ = writeln!(text, "egress     {rule}{of}");
+    }
     for (name, peer) in &config.peers {
         let _ = writeln!(text, "peer       {name}: {peer}");
     }

@@ -19,6 +19,7 @@ pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -
     settings.proxy_protocol = inbound.proxy_protocol;
     settings.trust_forwarded = inbound.trust_forwarded;
     settings.routes = inbound.routes.clone();
+    settings.egress = config.egress_of(&inbound.name);
     settings.services = inbound.services.clone();
     settings.tokens = inbound.tokens.clone();
     settings.other_requests = inbound.other_requests;

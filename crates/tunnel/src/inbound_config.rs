@@ -12,6 +12,7 @@ use hbone_conn::Config;
 use rustls::ServerConfig;
 
 use crate::authority::Authority;
+use crate::egress::Egress;
 use crate::network::Network;
 use crate::outcome::RelayLimits;
 use crate::policy::Policy;
@@ -61,6 +62,8 @@ pub struct InboundConfig {
     /// Destinations that are reached through another node; all others are dialled from here. Has a say only after the
     /// policy.
     pub routes: Routes,
+    /// Destinations that are dialled from here and get TLS.
+    pub egress: Egress,
     /// For a tunnel through another node to stand.
     pub onward_timeout: Duration,
     /// Gateways that a tunnel may have passed before this one sends it on: a circle ends there.
@@ -106,6 +109,7 @@ impl InboundConfig {
             proxy_protocol: None,
             trust_forwarded: false,
             routes: Routes::default(),
+            egress: Egress::default(),
             onward_timeout: Duration::from_secs(60),
             max_hops: 8,
             resolver: Arc::new(SystemResolver),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::denial::Denial;
+use crate::egress::EgressFault;
 use crate::error::TunnelError;
 use crate::onward::HopFault;
 use crate::post::{InnerFault, TokenRefusal};
@@ -55,6 +56,13 @@ pub enum Rejection {
         /// The limit.
         after: Duration,
     },
+    /// The destination answers, and there is no TLS with it as an egress rule wants.
+    Insecure {
+        /// The destination.
+        destination: Authority,
+        /// Why.
+        fault: EgressFault,
+    },
     /// The sockets of this node are used up.
     OutOfSockets,
     /// It has gone through too many gateways, or says nothing that can be meant of them.
@@ -86,6 +94,7 @@ impl Rejection {
             Self::Unresolvable { .. }
             | Self::Unreachable { .. }
             | Self::DialTimeout { .. }
+            | Self::Insecure { .. }
             | Self::OutOfSockets
             | Self::Onward(_) => 503,
         }
@@ -109,6 +118,7 @@ impl Rejection {
             | Self::Inner(_)
             | Self::Authority(_)
             | Self::Denied(_)
+            | Self::Insecure { .. }
             | Self::OutOfSockets => None,
         }
     }
@@ -147,6 +157,7 @@ impl fmt::Display for Rejection {
             Self::DialTimeout { destination, after } => {
                 write!(f, "{destination} did not answer within {after:?}; check address and firewalls")
             }
+            Self::Insecure { destination, fault } => write!(f, "no TLS with {destination}: {fault}"),
             Self::OutOfSockets => f.write_str("no more sockets; raise the limit of open files"),
             Self::Hops(fault) => fault.fmt(f),
             Self::Onward(error) => write!(f, "it goes on through another node, and there: {error}"),

@@ -206,9 +206,18 @@ async fn reach(
                 let client = client(request, config).unwrap_or(who.from);
                 introduce(tcp, version, client, who.source.as_deref()).await?;
             }
-            Ok(found)
+            secured(found, config).await
         }
     }
+}
+
+/// Adds TLS where an egress rule wants it. The PROXY protocol stands before it.
+async fn secured(found: Found, config: &InboundConfig) -> Result<Found, Rejection> {
+    let Some(rule) = config.egress.find(&found.authority) else { return Ok(found) };
+    let End::Tcp(tcp) = found.end else { return Ok(found) };
+    let end = rule.secure(tcp, &found.authority, config.handshake_timeout).await;
+    let end = end.map_err(|fault| Rejection::Insecure { destination: found.authority.clone(), fault })?;
+    Ok(Found { end, ..found })
 }
 
 /// Asks the next node.

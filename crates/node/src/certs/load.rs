@@ -187,7 +187,7 @@ pub(super) fn in_time(path: &Path, leaf: &X509Certificate<'_>, now: i64) -> Resu
 }
 
 /// The roots, each of which must be usable as one.
-pub(super) fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+fn roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let roots = certificates(path)?;
     let mut store = RootCertStore::empty();
     for root in &roots {

@@ -11,4 +11,4 @@ pub use error::CertificateError;
 pub use files::{write_public, write_secret};
 pub use issue::{CertificateAuthority, Issued};
 pub use load::{Loaded, Paths, load, private};
-pub use served::{Pair, load_pair, load_roots};
+pub use served::{Pair, load_pair};

@@ -1,14 +1,13 @@
-//! Certificates that are no identity of a mesh: those that a gateway shows to its clients or to destinations, and the
-//! roots that vouch for destinations. Called by the configuration. Never sends or prints a key.
+//! Certificates that are no identity of a mesh: those that a gateway shows to its clients or to destinations. Called by the configuration. Never sends or prints a key.
 
 use std::path::Path;
 
-use hbone_tunnel::{Target, WebRoots};
+use hbone_tunnel::Target;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::error::CertificateError;
-use super::load::{certificates, in_time, keep, private_key, roots, same_key};
+use super::load::{certificates, in_time, keep, private_key, same_key};
 
 /// A chain with its key, checked.
 #[derive(Debug)]
@@ -37,17 +36,6 @@ pub fn load_pair(cert: &Path, key: &Path, now: i64) -> Result<Pair, Vec<Certific
         (Some(chain), Some(key), Some(names)) if faults.is_empty() => Ok(Pair { chain, key, names }),
         _ => Err(faults),
     }
-}
-
-/// Loads roots that vouch for destinations by name.
-///
-/// # Errors
-/// What is wrong with the file.
-pub fn load_roots(path: &Path) -> Result<WebRoots, CertificateError> {
-    roots(path)?;
-    let content = |reason: String| CertificateError::Content { path: path.to_path_buf(), reason };
-    let text = std::fs::read(path).map_err(|error| content(error.to_string()))?;
-    WebRoots::from_pem(&text).map_err(|error| content(error.to_string()))
 }
 
 /// The host names of the leaf, which must be valid now.

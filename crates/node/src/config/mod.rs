@@ -2,6 +2,7 @@
 
 mod behind;
 mod bind;
+mod egress;
 mod fault;
 mod gateways;
 mod kind;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use toml::de::DeTable;
 
+use super::egress::RawEgress;
 use super::fault::{Cause, Faults};
 use super::reader::Section;
 use super::reverse::RawReverse;
@@ -20,6 +21,7 @@ pub(super) struct Raw {
     pub(super) routes: Vec<RawRoute>,
     pub(super) policies: Vec<RawPolicy>,
     pub(super) reverse: Vec<RawReverse>,
+    pub(super) egress: Vec<RawEgress>,
     pub(super) limits: RawLimits,
 }
 
@@ -213,6 +215,7 @@ impl Raw {
             peers: each(&mut file, "peers", source, faults, RawPeer::read),
             routes: each(&mut file, "routes", source, faults, RawRoute::read),
             policies: each(&mut file, "policies", source, faults, RawPolicy::read),
+            egress: each(&mut file, "egress", source, faults, RawEgress::read),
             reverse: each(&mut file, "reverse", source, faults, RawReverse::read),
             limits: file.table("limits").map(|it| RawLimits::read(it, source, faults)).unwrap_or_default(),
         };

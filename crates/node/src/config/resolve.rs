@@ -35,6 +35,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let mark = raw.node.mark.as_ref().and_then(|at| u32::try_from(at.value).ok()).unwrap_or(default);
     resolver.receptions(&raw.peers, &inbounds);
     let reverse = resolver.reverses(&raw.reverse, &peers);
+    let egress = resolver.egress(&raw.egress, &listeners, now);
     let rules = resolver.rules(&raw.policies, &listeners);
     let limits = limits::resolve(&mut resolver, &raw.limits);
     let Own { identity, not_after, warnings } = identity?;
@@ -57,6 +58,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
         captures,
         inbounds,
         reverse,
+        egress,
         peers,
         routes,
         policy,

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hbone_tunnel::{
-    Authority, Front, Identity, Network, Policy, PolicyError, ProxyVersion, Routes, Target, TokenRules, Way,
+    Authority, Egress, EgressRule, Front, Identity, Network, Policy, PolicyError, ProxyVersion, Routes,
+    Target, TokenRules, Way,
 };
 
 use super::bind::Bind;
@@ -37,6 +38,8 @@ pub struct Resolved {
     pub inbounds: Vec<Inbound>,
     /// Gateways that this node dials so that they can reach it.
     pub reverse: Vec<Reverse>,
+    /// Destinations that get TLS, and the listener whose tunnels they are for; any when none.
+    pub egress: Vec<(Option<String>, EgressRule)>,
     /// The peers by name.
     pub peers: BTreeMap<String, Way>,
     /// Which peer leads where; the first match wins.
@@ -153,6 +156,12 @@ impl PeerRoute {
 pub const MARK: u32 = 1337;
 
 impl Resolved {
+    /// The egress rules for the tunnels of a listener.
+    pub fn egress_of(&self, listener: &str) -> Egress {
+        let is_for = |of: &Option<String>| of.as_deref().is_none_or(|of| of == listener);
+        Egress::new(self.egress.iter().filter(|(of, _)| is_for(of)).map(|(_, rule)| rule.clone()).collect())
+    }
+
     /// A node with an identity and nothing to do, which allows what its own namespace asks for.
     ///
     /// # Errors
@@ -170,6 +179,7 @@ impl Resolved {
             captures: Vec::new(),
             inbounds: Vec::new(),
             reverse: Vec::new(),
+            egress: Vec::new(),
             peers: BTreeMap::new(),
             routes: Vec::new(),
             policy,

@@ -170,3 +170,37 @@ fn check_says_where_requests_go() {
         "https 127.0.0.1:443 to web.example/api at 10.0.0.1:80 through bob, */ at 10.0.0.2:80 through bob";
     assert!(stdout(&output).contains(line), "{}", stdout(&output));
 }
+
+const EGRESS: &str = r#"[[egress]]                # 9:1 has no `tls`
+destination = "api.example:443:1"             # 10:15 a host and a port
+[[egress]]                                    # 11:1 has no `destination`
+listener = "nobody"                           # 12:12 there is no listener
+tls = { sni = "a:1", roots = "none.pem", cert = "web.pem" } # 13:15 without a port | 13:30 none.pem | 13:49 belong together
+[[egress]]
+destination = "*.example:443"
+tls = { root = "public.pem", cert = "web.pem", key = "alice.key" } # 16:7 no `roots` | 16:9 did you mean `roots` | 16:54 does not belong
+[[egress]]
+destination = "10.0.0.0/8"
+tls = "yes"                                   # 19:7 of type string
+"#;
+
+#[test]
+fn every_fault_of_an_egress_rule_is_named_with_its_place() {
+    let lab = lab();
+    PublicAuthority::new().issue_to(&lab, "web", &["web.example"]);
+    assert_faults(&lab, &configuration(EGRESS));
+}
+
+#[test]
+fn check_says_which_destinations_get_tls() {
+    let lab = lab();
+    PublicAuthority::new().issue_to(&lab, "web", &["web.example"]);
+    let text = "[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\n\
+                [[egress]]\nlistener = \"in\"\ndestination = \"10.0.0.0/8:443\"\n\
+                tls = { sni = \"api.example\", roots = \"public.pem\", cert = \"web.pem\", key = \"web.key\" }\n";
+    lab.write("node.toml", &configuration(text));
+    let output = run(&["check", &lab.text("node.toml")]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let line = "egress     10.0.0.0/8:443 with TLS as api.example, for in";
+    assert!(stdout(&output).contains(line), "{}", stdout(&output));
+}

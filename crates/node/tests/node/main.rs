@@ -12,6 +12,7 @@ mod connect;
 mod demo;
 mod dial;
 mod double;
+mod egress;
 mod explain;
 mod fake;
 mod fidelity;

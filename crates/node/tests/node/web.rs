@@ -10,6 +10,7 @@ use hbone_node::certs::{Issued, write_public, write_secret};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::common::Lab;
@@ -25,6 +26,12 @@ impl PublicAuthority {
         // Else OpenSSL takes its leaves for certificates that signed themselves.
         params.distinguished_name.push(DnType::CommonName, "an authority");
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        roots
     }
 
     pub(crate) fn pem(&self) -> String {
@@ -57,24 +64,45 @@ pub(crate) fn tls_server(
 ) -> SocketAddr {
     let config = Arc::new(OnceLock::<Arc<ServerConfig>>::new());
     let made = Arc::clone(&config);
-    let address = fake::serve(move |stream| {
-        let session = ServerConnection::new(Arc::clone(made.wait())).unwrap();
-        let mut tls = StreamOwned::new(session, stream);
-        handle(&mut tls);
-        tls.conn.send_close_notify();
-        let _ = tls.flush();
-    });
-    config.set(server_config(&issue(address))).unwrap();
+    let address = fake::serve(move |stream| serve_tls(made.wait(), stream, &handle));
+    config.set(server_config(&issue(address), None)).unwrap();
     address
 }
 
-fn server_config(issued: &Issued) -> Arc<ServerConfig> {
+/// The same with one certificate, for clients that show one of the authority.
+pub(crate) fn mutual_tls_server(
+    authority: &PublicAuthority,
+    names: &[&str],
+    handle: impl Fn(&mut dyn ReadWrite) + Send + Sync + 'static,
+) -> SocketAddr {
+    let config = server_config(&authority.issue(names), Some(authority));
+    fake::serve(move |stream| serve_tls(&config, stream, &handle))
+}
+
+fn serve_tls(config: &Arc<ServerConfig>, stream: TcpStream, handle: &impl Fn(&mut dyn ReadWrite)) {
+    let session = ServerConnection::new(Arc::clone(config)).unwrap();
+    let mut tls = StreamOwned::new(session, stream);
+    handle(&mut tls);
+    tls.conn.send_close_notify();
+    let _ = tls.flush();
+}
+
+fn server_config(issued: &Issued, clients: Option<&PublicAuthority>) -> Arc<ServerConfig> {
     let chain = CertificateDer::pem_slice_iter(issued.cert_pem.as_bytes()).collect::<Result<_, _>>().unwrap();
     let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())
+    let builder = match clients {
+        Some(authority) => {
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let roots = Arc::new(authority.roots());
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    Arc::new(builder.with_single_cert(chain, key).unwrap())
 }
 
 /// Octets both ways.
@@ -103,8 +131,7 @@ pub(crate) fn tls_client(
     name: &str,
     stream: TcpStream,
 ) -> StreamOwned<ClientConnection, TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.0.der().clone()).unwrap();
+    let roots = authority.roots();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
