@@ -21,6 +21,7 @@ mod gateway_faults;
 mod gateways;
 mod interop_envoy;
 mod interop_nghttpx;
+mod interop_scripts;
 mod kills;
 mod metadata;
 mod modes;
