@@ -6,7 +6,7 @@ use std::path::Path;
 
 use time::OffsetDateTime;
 
-use crate::config::{self, Capture, Resolved};
+use crate::config::{self, Capture, Inbound, Resolved};
 use crate::exit::Failure;
 use crate::report;
 
@@ -30,13 +30,8 @@ fn summary(path: &Path, config: &Resolved) -> String {
     for inbound in &config.inbounds {
         let onward = inbound.summary.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
         let reverse = if inbound.reverse { ", takes reverse tunnels" } else { "" };
-        let _ = writeln!(
-            text,
-            "listener   {}: {} {}{onward}{reverse}",
-            inbound.name,
-            inbound.kind(),
-            inbound.bind
-        );
+        let (kind, more) = (inbound.kind(), serving(inbound));
+        let _ = writeln!(text, "listener   {}: {kind} {}{onward}{reverse}{more}", inbound.name, inbound.bind);
     }
     for reverse in &config.reverse {
         let _ = writeln!(text, "reverse    {}: {reverse}", reverse.name);
@@ -55,6 +50,22 @@ fn summary(path: &Path, config: &Resolved) -> String {
         let _ = writeln!(text, "note       no listener: only `hbone dial` can use this file");
     }
     text.truncate(text.trim_end().len());
+    text
+}
+
+/// Whom a listener of peers takes and what else it serves.
+fn serving(inbound: &Inbound) -> String {
+    let mut text = String::new();
+    if let Some(trusted) = &inbound.trusted {
+        let networks: Vec<_> = trusted.iter().map(ToString::to_string).collect();
+        let _ = write!(text, ", from {}", networks.join(", "));
+    }
+    if inbound.tokens.is_some() {
+        text.push_str(", POST with a token");
+    }
+    if let Some(handler) = inbound.other_requests {
+        let _ = write!(text, ", other requests to {handler}");
+    }
     text
 }
 

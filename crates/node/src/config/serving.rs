@@ -62,6 +62,7 @@ impl Resolver<'_> {
                 self.fault(&raw.span, Cause::MissingKey { key, section: "[listeners.jwt]".into(), example });
             }
         }
+        self.algorithms(raw);
         let keys = self.token_keys(raw);
         let leeway = match &raw.leeway {
             Some(at) => {
@@ -80,17 +81,16 @@ impl Resolver<'_> {
         if let Some(at) = &raw.identity_claim {
             rules = rules.with_claim(&at.value);
         }
-        let Some(list) = &raw.algorithms else { return Some(rules) };
-        let names = texts(Some(list));
-        match rules.with_algorithms(&names) {
-            Ok(rules) => Some(rules),
-            Err(name) => {
-                let at = list.value.iter().find(|at| at.value == name).map_or(&list.span, |at| &at.span);
-                let (key, reason) = ("algorithms".into(), "no algorithm with public keys".into());
-                let wanted = "names like \"ES256\", \"EdDSA\", \"RS256\"".into();
-                self.fault(&at.clone(), Cause::BadValue { key, value: name, reason, wanted });
-                None
-            }
+        let names = texts(raw.algorithms.as_ref());
+        if names.is_empty() { Some(rules) } else { rules.with_algorithms(&names).ok() }
+    }
+
+    /// Algorithms that are none, or whose key would be a secret.
+    fn algorithms(&mut self, raw: &RawJwt) {
+        for at in raw.algorithms.iter().flat_map(|list| &list.value) {
+            let known =
+                |name: &str| TokenRules::knows(name).then_some(()).ok_or("no algorithm with public keys");
+            self.checked("algorithms", at, "names like \"ES256\", \"EdDSA\", \"RS256\"", known);
         }
     }
 

@@ -408,3 +408,87 @@ fn several_addresses_are_for_a_peer_that_is_dialled_by_mtls_and_each_is_judged()
     assert_eq!(places, ["7:27", "11:27"], "{faults:?}");
     assert!(faults[0].1.contains("only a peer that is dialled by mTLS has several addresses"), "{faults:?}");
 }
+
+/// What must be said of each line stands behind it.
+const SERVING: &str = r#"
+[[listeners]]                              # has no `trusted`
+name = "a"
+kind = "h2c"
+bind = "127.0.0.1:1"
+
+[[listeners]]
+name = "b"
+kind = "h2c"
+bind = "127.0.0.1:2"
+trusted = ["10.0.0.1/8"]                   # an address or a network
+other_requests = "localhost"               # an address and a port
+services = { web = "nowhere" }             # a host and a port
+
+[[listeners]]
+name = "c"
+kind = "hbone"
+bind = "127.0.0.1:3"
+trusted = ["10.0.0.0/8"]                   # belongs to listeners of kind "h2c"
+[listeners.jwt]                            # one place
+issuer = "https://issuer.example"
+audience = "https://gate.example"
+algorithms = ["ES256", "HS256"]            # no algorithm with public keys
+leeway = "5m"                              # longer than clocks may differ
+
+[[listeners]]
+name = "d"
+kind = "hbone"
+bind = "127.0.0.1:4"
+[listeners.jwt]                            # has no `audience`
+issuer = "https://issuer.example"
+jwks_file = "node.toml"                    # no JWK set
+
+[[listeners]]
+name = "e"
+kind = "tcp"
+bind = "127.0.0.1:5"
+destination = "127.0.0.1:9"
+peer = "one"
+[listeners.jwt]                            # belongs to listeners of kind "hbone", "h2c"
+issuer = "https://issuer.example"
+
+[[peers]]
+name = "one"
+address = "gate.example:443"
+identity = "spiffe://example.org/ns/test/sa/bob"
+[peers.post]                               # exactly one way
+
+[[peers]]
+name = "two"
+address = "gate.example:443"
+identity = "spiffe://example.org/ns/test/sa/bob"
+[peers.post]
+roots = "node.toml"                        # no root certificate
+service = "a b"                            # a short name
+token_file = "t"
+token_command = "sh"                       # one file or one command
+
+[[peers]]
+name = "three"
+address = "unix:relative"                  # an absolute path
+plain = true
+
+[[peers]]
+name = "four"
+address = "127.0.0.1:15009"
+plain = true
+identity = "spiffe://example.org/ns/test/sa/bob" # nobody shows an identity
+"#;
+
+#[test]
+fn what_is_wrong_with_listeners_without_tls_with_tokens_and_with_the_post_mode_is_told_at_its_line() {
+    let found = faults(&lab(), &format!("{}{SERVING}", identity_section("alice")));
+    let offset = identity_section("alice").lines().count();
+    let listing = found.iter().map(|(at, what)| format!("{at} {what}")).collect::<Vec<_>>().join("\n");
+    for (line, text) in SERVING.lines().enumerate() {
+        let Some((_, wanted)) = text.split_once(" # ") else { continue };
+        let place = format!("{}:", offset + line + 1);
+        let hit = found.iter().any(|(at, what)| at.starts_with(&place) && what.contains(wanted.trim()));
+        assert!(hit, "nothing at {place} with {wanted:?}; found:\n{listing}");
+    }
+}

@@ -51,6 +51,11 @@ impl TokenRules {
         if self.algorithms.is_empty() { Err(String::new()) } else { Ok(self) }
     }
 
+    /// Whether that is the name of an algorithm with public keys.
+    pub fn knows(name: &str) -> bool {
+        name.parse().is_ok_and(|algorithm| PUBLIC.contains(&algorithm))
+    }
+
     /// How far clocks may differ; more than 60 s is 60 s.
     #[must_use]
     pub fn with_leeway(mut self, leeway: Duration) -> Self {

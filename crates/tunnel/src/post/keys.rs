@@ -151,3 +151,36 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Between two fetches.
 const PAUSE: Duration = Duration::from_secs(10);
 const TARGET: &str = "hbone::tokens";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_read_again_and_a_broken_one_leaves_the_last_good_one() {
+        let path = std::env::temp_dir().join(format!("hbone-jwks-{}", std::process::id()));
+        let one = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"one","x":"AA","y":"AA"}]}"#;
+        let mut age = 100;
+        let mut write = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            age -= 1;
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+        };
+        write("{}");
+        assert!(TokenKeys::file(path.clone()).is_err());
+        write(one);
+        let keys = TokenKeys::file(path.clone()).unwrap();
+        let first = keys.current().await.unwrap();
+        assert!(Arc::ptr_eq(&first, &keys.current().await.unwrap()));
+        for broken in ["", "{\"keys\":[]}", &"x".repeat(MOST + 1)] {
+            write(broken);
+            assert!(keys.current().await.unwrap().find("one").is_some());
+        }
+        write(&one.replace("one", "two"));
+        assert!(keys.current().await.unwrap().find("two").is_some());
+        assert!(keys.fresher(&first).await.is_none(), "a file has no fresher ones");
+        std::fs::remove_file(&path).unwrap();
+        assert!(keys.current().await.unwrap().find("two").is_some());
+    }
+}

@@ -3,8 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use hbone_conn::{ErrorCode, Request, StreamError};
-use hbone_tunnel::{Hop, Identity, InboundConfig, Peer, PoolConfig, Post, Route, Routes, Way};
+use hbone_conn::{Config, ErrorCode, Plain, Request, Response, Side, StreamError, establish};
+use hbone_tunnel::{
+    Front, Hop, Identity, InboundConfig, OutboundConfig, Peer, PlainNode, Pool, PoolConfig, Post, Route,
+    Routes, UnixPlace, Way,
+};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -235,6 +238,37 @@ async fn enter(
     let mut stream = handle.open(request).await.unwrap();
     assert_eq!(within(stream.response()).await.unwrap().status(), 200);
     (within(inner(inside, meant).connect(nobody(), stream)).await.unwrap(), handle)
+}
+
+#[tokio::test]
+async fn a_node_without_tls_is_reached_over_a_unix_socket() {
+    let folder = std::env::temp_dir().join(format!("hbone-plain-{}", std::process::id()));
+    let _ = std::fs::remove_file(&folder);
+    let listener = tokio::net::UnixListener::bind(&folder).unwrap();
+    tokio::spawn(async move {
+        let (unix, _) = listener.accept().await.unwrap();
+        let (_handle, mut incoming, driver) = establish(Side::Server, Plain::new(unix), Config::default());
+        tokio::spawn(driver);
+        while let Some((request, mut stream)) = incoming.accept().await {
+            assert_eq!(request.authority(), Some(&b"db.example:5432"[..]));
+            stream.respond(Response::new(200)).unwrap();
+            while let Some(octets) = stream.read_chunk().await.unwrap() {
+                stream.write_chunk(octets).await.unwrap();
+            }
+            stream.finish().unwrap();
+        }
+    });
+    let mut running = Running::new();
+    let plain = PlainNode { address: "unix:1".parse().unwrap(), unix: Some(UnixPlace::Path(folder.clone())) };
+    let front = Front::Fixed("db.example:5432".parse().unwrap());
+    let config =
+        OutboundConfig::with_front("out", front, Routes::all(Way::Plain(plain)), Ca::new().identity(ALICE));
+    let (entry, _outbound) = running.outbound(config, Pool::new(PoolConfig::default())).await;
+    let mut client = TcpStream::connect(entry).await.unwrap();
+    client.write_all(b"octets").await.unwrap();
+    fin(&client);
+    assert_eq!(read_end(&mut client).await, (b"octets".to_vec(), End::Fin));
+    std::fs::remove_file(folder).unwrap();
 }
 
 #[test]
