@@ -126,14 +126,23 @@ mod tests {
 
     use super::{authority, client_hello};
 
-    #[test]
-    fn the_corpus_of_authority_upsets_nothing() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus-seeds/authority");
+    fn replay(target: &str, body: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus-seeds").join(target);
         let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(files.len() >= 10, "the corpus has content");
         for file in files {
-            authority(&std::fs::read(file).unwrap());
+            body(&std::fs::read(file).unwrap());
         }
+    }
+
+    #[test]
+    fn the_corpus_of_authority_upsets_nothing() {
+        replay("authority", authority);
+    }
+
+    #[test]
+    fn t21_the_corpus_of_client_hello_upsets_nothing() {
+        replay("client_hello", client_hello);
     }
 
     proptest! {

@@ -406,6 +406,43 @@ fn talk<S: Read + Write>(mut stream: S, request: &[u8], sent: &[u8], end: impl F
 }
 
 #[test]
+fn a_response_in_which_nothing_moves_is_cut_off_at_the_idle_limit() {
+    if !installed("curl") {
+        return;
+    }
+    let (server, _) = server(|_, stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbegin").unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let routes = format!("{}[limits]\nidle_timeout = \"300ms\"\n", all_to(server));
+    let gateway = gate("http", &[server], &routes, &PublicAuthority::new());
+    let output = ask(&gateway, "http", "web.example", "/", &[]);
+    assert_eq!(stdout(&output), "begin");
+    assert!(matches!(output.status.code(), Some(18 | 56)), "{}", stderr(&output));
+}
+
+#[test]
+fn f11_a_drain_lets_the_response_at_hand_end_and_idle_connections_go() {
+    let (answer, may_answer) = channel::<()>();
+    let (may_answer, answer) = (Mutex::new(may_answer), answer);
+    let (server, seen) = server(move |_, stream| {
+        may_answer.lock().unwrap().recv().unwrap();
+        ok("at last", stream);
+    });
+    let mut gateway = gate("http", &[server], &all_to(server), &PublicAuthority::new());
+    let (mut busy, mut idle) = (gateway.connect(), gateway.connect());
+    busy.write_all(b"GET / HTTP/1.1\r\nhost: web.example\r\n\r\n").unwrap();
+    seen.recv_timeout(PATIENCE).unwrap();
+    gateway.gate.process().signal("TERM");
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0, "ends in peace");
+    answer.send(()).unwrap();
+    let mut response = String::new();
+    busy.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200") && response.ends_with("at last"), "{response}");
+    assert_eq!(gateway.gate.process().exit(), 0);
+}
+
+#[test]
 fn what_is_no_http_gets_a_bad_request_and_a_stranger_is_never_heard() {
     let (server, seen) = server(|_, stream| ok("never", stream));
     let gateway = gate("http", &[server], &all_to(server), &PublicAuthority::new());

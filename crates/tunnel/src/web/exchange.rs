@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Either;
@@ -21,7 +22,7 @@ use super::answer::{self, Content};
 use super::client::Connection;
 use super::fields::{self, Known};
 use super::table::WebRoute;
-use super::wire::Wire;
+use super::wire::{Silence, Wire};
 use crate::drain::{Drain, Live};
 use crate::error::TunnelError;
 use crate::observe::{Record, Side};
@@ -145,11 +146,13 @@ async fn open(
         record.peer(peer);
     }
     live.stands();
-    let handshake = http1::handshake(TokioIo::new(Wire::new(end.into_leg()))).await;
+    let wire = Wire::new(end.into_leg());
+    let silence = (wire.silence(), connection.limits.idle);
+    let handshake = http1::handshake(TokioIo::new(wire)).await;
     let Ok((sender, http)) = handshake else { return Err(TunnelError::ClientGone) };
     let (give, far) = oneshot::channel();
     let drain = connection.drain.clone();
-    tokio::spawn(drive(http, give, (record, lease, live), drain));
+    tokio::spawn(drive(http, give, (record, lease, live), silence, drain));
     Ok((sender, far))
 }
 
@@ -169,11 +172,13 @@ async fn drive(
     mut http: http1::Connection<TokioIo<Wire>, Incoming>,
     give: oneshot::Sender<Far>,
     (record, lease, live): (Record, Option<Lease>, Live),
+    (silence, limit): (Silence, Option<Duration>),
     drain: Drain,
 ) {
     let ended = tokio::select! {
         ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => ended.map_err(|_| Break::Http),
         () = drain.expired() => Err(Break::Drained),
+        limit = silence.lasts(limit) => Err(Break::Idle(limit)),
     };
     let parts = http.into_parts();
     let (wire, read) = (parts.io.into_inner(), parts.read_buf);

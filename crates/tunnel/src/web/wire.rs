@@ -4,11 +4,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::leg::AnyLeg;
 
@@ -18,11 +20,17 @@ pub(super) struct Wire {
     leg: Option<AnyLeg>,
     pub(super) read: u64,
     pub(super) written: u64,
+    moved: Arc<AtomicU64>,
 }
 
 impl Wire {
-    pub(super) const fn new(leg: AnyLeg) -> Self {
-        Self { leg: Some(leg), read: 0, written: 0 }
+    pub(super) fn new(leg: AnyLeg) -> Self {
+        Self { leg: Some(leg), read: 0, written: 0, moved: Arc::default() }
+    }
+
+    /// Looks at it from outside, whoever has it.
+    pub(super) fn silence(&self) -> Silence {
+        Silence(Arc::clone(&self.moved))
     }
 
     /// The leg, for another protocol.
@@ -53,6 +61,25 @@ impl Wire {
     }
 }
 
+/// The watch over octets that move.
+pub(super) struct Silence(Arc<AtomicU64>);
+
+impl Silence {
+    /// Ready once no octet has moved for so long, told within as long again; never without a limit.
+    pub(super) async fn lasts(&self, limit: Option<Duration>) -> Duration {
+        let Some(limit) = limit else { return std::future::pending().await };
+        let mut before = self.0.load(Ordering::Relaxed);
+        loop {
+            sleep(limit).await;
+            let now = self.0.load(Ordering::Relaxed);
+            if now == before {
+                return limit;
+            }
+            before = now;
+        }
+    }
+}
+
 impl AsyncRead for Wire {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -62,6 +89,7 @@ impl AsyncRead for Wire {
         let before = buffer.filled().len();
         ready!(self.leg()?.poll_read(cx, buffer))?;
         self.read += (buffer.filled().len() - before) as u64;
+        self.moved.store(self.read + self.written, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 }
@@ -70,6 +98,7 @@ impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(self.leg()?.poll_write(cx, data))?;
         self.written += written as u64;
+        self.moved.store(self.read + self.written, Ordering::Relaxed);
         Poll::Ready(Ok(written))
     }
 
