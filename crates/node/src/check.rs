@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use hbone_tunnel::{Network, ProxyVersion};
 use time::OffsetDateTime;
 
 use crate::config::{self, Capture, Inbound, Resolved};
@@ -23,9 +24,12 @@ fn summary(path: &Path, config: &Resolved) -> String {
     let _ = writeln!(text, "{}: no faults", path.display());
     let _ = writeln!(text, "identity   {}", config.identity.id());
     let _ = writeln!(text, "valid to   {}", date(config.not_after));
+    if config.mark != 0 {
+        let _ = writeln!(text, "mark       {}", config.mark);
+    }
     for capture in &config.captures {
-        let Capture { name, kind, bind, summary, .. } = capture;
-        let _ = writeln!(text, "listener   {name}: {kind} {bind} to {summary}");
+        let Capture { name, kind, bind, summary, proxies, .. } = capture;
+        let _ = writeln!(text, "listener   {name}: {kind} {bind} to {summary}{}", behind(proxies));
     }
     for inbound in &config.inbounds {
         let onward = inbound.summary.as_ref().map(|it| format!(", {it}")).unwrap_or_default();
@@ -66,7 +70,24 @@ fn serving(inbound: &Inbound) -> String {
     if let Some(handler) = inbound.other_requests {
         let _ = write!(text, ", other requests to {handler}");
     }
+    text.push_str(&behind(&inbound.proxies));
+    text.push_str(told(inbound));
     text
+}
+
+/// The proxies in front of a listener.
+fn behind(proxies: &[Network]) -> String {
+    let proxies: Vec<_> = proxies.iter().map(ToString::to_string).collect();
+    if proxies.is_empty() { String::new() } else { format!(", behind proxies at {}", proxies.join(", ")) }
+}
+
+/// What destinations hear of who calls.
+const fn told(inbound: &Inbound) -> &'static str {
+    match inbound.proxy_protocol {
+        None => "",
+        Some(ProxyVersion::One) => ", tells destinations who calls (PROXY v1)",
+        Some(ProxyVersion::Two) => ", tells destinations who calls (PROXY v2)",
+    }
 }
 
 /// A time in UTC for people.

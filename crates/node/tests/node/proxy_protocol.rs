@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use hbone_node::config;
 
-use crate::common::{Lab, id, identity_section, stderr};
+use crate::common::{Lab, id, identity_section, run, stderr, stdout};
 use crate::fake;
 use crate::process::{NodeProcess, PATIENCE, installed};
 
@@ -222,4 +222,29 @@ fn t22_a_listener_of_peers_hears_headers_of_declared_proxies_and_judges_by_them(
     assert_eq!(answer.unwrap(), b"heard");
     let client = "192.0.2.7:4711".parse().unwrap();
     assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), introduced(client, server, b"hello"));
+}
+
+#[test]
+fn check_says_who_is_believed_and_who_is_told() {
+    let lab = Lab::new();
+    lab.issue("alice");
+    let text = format!(
+        "{}[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\nproxy_protocol = \"v2\"\n\
+         [[listeners]]\nname = \"out\"\nkind = \"redirect\"\nbind = \"127.0.0.1:15001\"\npeer = \"bob\"\n\
+         [[listeners]]\nname = \"socks\"\nkind = \"socks5\"\nbind = \"127.0.0.1:0\"\npeer = \"bob\"\n\
+         proxy_protocol_from = [\"10.0.0.0/8\", \"fd00::1\"]\n\
+         [[peers]]\nname = \"bob\"\naddress = \"127.0.0.1:1\"\nidentity = \"{}\"\n",
+        identity_section("alice"),
+        id("bob")
+    );
+    lab.write("node.toml", &text);
+    let said = stdout(&run(&["check", &lab.text("node.toml")]));
+    for wanted in [
+        "in: hbone 127.0.0.1:0, tells destinations who calls (PROXY v2)",
+        "out: redirect 127.0.0.1:15001 to where its clients go through bob",
+        "through bob, behind proxies at 10.0.0.0/8, fd00::1",
+        "mark       1337",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
 }
