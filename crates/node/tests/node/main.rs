@@ -33,6 +33,7 @@ mod process;
 mod proxies;
 mod proxy_protocol;
 mod readme;
+mod refusals;
 mod reload;
 mod reverse;
 mod signals;
