@@ -88,6 +88,7 @@ fn wanted(config: &Resolved, own_ports: &[u16]) -> Result<Vec<(Key, ReverseConfi
             chosen.serving.serves = reverse.serves.clone();
             chosen.connect = settings::connect(&config.limits);
             chosen.name = name;
+            chosen.shared = reverse.shared;
             wanted.push((key, chosen));
         }
     }

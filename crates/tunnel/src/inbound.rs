@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hbone_conn::{ConnectionError, ErrorCode, Handle, Incoming, Plain, Side, Tls, TlsError, establish};
+use hbone_conn::{
+    Config, ConnectionError, ErrorCode, Handle, Incoming, Plain, Side, Tls, TlsError, establish,
+};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -145,9 +147,20 @@ impl Inbound {
             reception.hold(dialled, &snapshot.config, &drain).await;
         } else {
             tracing::debug!(target: TARGET, source = %source, client = %from, "a node has connected");
-            let (handle, incoming, driver) = establish(Side::Server, tls, snapshot.config.connection.clone());
-            let met = Met { source: Some(source), from, not_after };
-            self.attend((handle, incoming, tokio::spawn(driver)), met, pool, &drain).await;
+            let connection = snapshot.config.connection.clone();
+            let server_streams = snapshot.config.reverse.is_some();
+            let connection = Config { server_streams, ..connection };
+            let (handle, incoming, driver) = establish(Side::Server, tls, connection);
+            let met = Met { source: Some(Arc::clone(&source)), from, not_after };
+            let own = handle.clone();
+            let attending = self.attend((handle, incoming, tokio::spawn(driver)), met, pool, &drain);
+            match &snapshot.config.reverse {
+                None => drop((own, attending.await)),
+                Some(reception) => tokio::select! {
+                    _ = attending => {}
+                    () = reception.share(own, &source, from, snapshot.config.identity.id()) => {}
+                },
+            }
         }
         drop(slots);
     }

@@ -161,6 +161,23 @@ impl Drop for Lease {
     }
 }
 
+/// Who is at the other end, and the last second in which the certificates are valid.
+pub(crate) type Known = (SpiffeId, SystemTime);
+
+/// A connection that somebody else has made and runs, and that tunnels share until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    shared: Arc<Shared>,
+    key: Key,
+    serial: u64,
+}
+
+impl Drop for Adopted {
+    fn drop(&mut self) {
+        forget(&mut self.shared.slots.lock(), &self.key, self.serial);
+    }
+}
+
 /// Why an attempt on one connection failed.
 pub(crate) enum Failed {
     /// The far node did nothing with it: any other connection may take it.
@@ -176,6 +193,18 @@ impl Pool {
     pub fn new(config: PoolConfig) -> Self {
         let (slots, serial) = (Mutex::new(HashMap::new()), AtomicU64::new(1));
         Self { shared: Arc::new(Shared { config, slots, serial }) }
+    }
+
+    /// Takes in a connection that stands already; whoever made it ends it.
+    pub(crate) fn adopt(&self, identity: &Identity, hop: &Hop, handle: Handle, who: Known) -> Adopted {
+        let (shared, key) = (Arc::clone(&self.shared), Key::new(identity, hop));
+        let serial = shared.serial.fetch_add(1, Ordering::Relaxed);
+        let (peer, not_after, (tunnels, _)) = (Some(who.0), Some(who.1), watch::channel(0));
+        let mut slots = shared.slots.lock();
+        let slot = slots.entry(key.clone()).or_insert_with(|| shared.slot());
+        slot.connections.push(Arc::new(Shareable { serial, handle, peer, not_after, tunnels }));
+        drop(slots);
+        Adopted { shared, key, serial }
     }
 
     /// Connections that stand.

@@ -19,6 +19,7 @@ pub(super) struct RawReverse {
     pub(super) name: Option<At<String>>,
     peer: Option<At<String>>,
     names: Option<Texts>,
+    shared: Option<At<bool>>,
     destination: Option<At<String>>,
     allow: Option<Texts>,
 }
@@ -32,6 +33,8 @@ pub struct Reverse {
     pub gateway: Peer,
     /// The names to hold there; every name that the gateway grants when none.
     pub names: Vec<HostName>,
+    /// On an ordinary connection, which this node's own tunnels share.
+    pub shared: bool,
     /// Which destination a CONNECT means.
     pub serves: Serves,
     /// Destinations that the gateway may ask for.
@@ -45,6 +48,7 @@ impl RawReverse {
             name: section.required("name", "\"home\""),
             peer: section.required("peer", "\"gateway\""),
             names: section.strings("names"),
+            shared: section.boolean("shared"),
             destination: section.string("destination"),
             allow: section.strings("allow"),
         };
@@ -76,9 +80,14 @@ impl Resolver<'_> {
                 Cause::Conflict { section, reason, remedy: "remove `allow` or `destination`" },
             );
         }
+        let shared = raw.shared.as_ref().is_some_and(|at| at.value);
+        if let Some(at) = raw.names.as_ref().filter(|_| shared) {
+            let (section, reason) = (raw.title.clone(), "on a shared connection no name can be asked for");
+            self.fault(&at.span, Cause::Conflict { section, reason, remedy: "remove `names` or `shared`" });
+        }
         let serves = destination.map_or(Serves::Asked, Serves::One);
         let name = raw.name.as_ref()?.value.clone();
-        Some(Reverse { name, gateway: gateway?, names: names?, serves, allow: allow? })
+        Some(Reverse { name, gateway: gateway?, names: names?, shared, serves, allow: allow? })
     }
 
     /// The peer that is dialled.
@@ -166,7 +175,8 @@ impl std::fmt::Display for Reverse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.names.iter().map(ToString::to_string).collect();
         let names = if names.is_empty() { "the names it grants".to_owned() } else { names.join(", ") };
-        write!(f, "at {} as {names}, serves ", self.gateway.address)?;
+        let shared = if self.shared { ", on a shared connection" } else { "" };
+        write!(f, "at {} as {names}{shared}, serves ", self.gateway.address)?;
         let allowed: Vec<_> = self.allow.iter().map(ToString::to_string).collect();
         match &self.serves {
             Serves::One(destination) => destination.fmt(f),

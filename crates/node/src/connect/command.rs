@@ -108,7 +108,7 @@ fn reverse(ask: &Connect, way: &Way) -> Result<Vec<Reverse>, Failure> {
         return Err(usage(what, "name a peer with an `address` and an `identity`"));
     };
     let (serves, name) = (Serves::Ports(ports), "-R".to_owned());
-    Ok(vec![Reverse { name, gateway, names: Vec::new(), serves, allow: Vec::new() }])
+    Ok(vec![Reverse { name, gateway, names: Vec::new(), shared: false, serves, allow: Vec::new() }])
 }
 
 /// A listener for each forward, named as it was asked for.

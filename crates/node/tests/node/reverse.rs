@@ -90,6 +90,16 @@ fn h2r_a_node_without_a_listener_is_reached_through_the_gateway_that_it_has_dial
 }
 
 #[test]
+fn h2r_a_node_is_reached_on_the_ordinary_connection_that_it_has_dialled() {
+    let (lab, service) = (lab(), echo());
+    let gate = gateway(&lab, "127.0.0.1:0");
+    let mut node = NodeProcess::start(&home(&lab, "home", gate.address("in"), service, "shared = true\n"));
+    round_trip(gate.address("out"));
+    node.process().signal("TERM");
+    assert_eq!(node.process().exit(), 0);
+}
+
+#[test]
 fn t33_a_killed_node_that_comes_back_takes_over_and_the_tunnels_of_the_dead_one_are_reset() {
     for signal in ["STOP", "KILL"] {
         let (lab, service) = (lab(), echo());

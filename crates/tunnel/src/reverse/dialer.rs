@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hbone_conn::{ConnectionError, Handle, Side, establish};
+use hbone_conn::{Config, ConnectionError, Handle, Side, establish};
 use parking_lot::Mutex;
 use rustls::pki_types::{DnsName, ServerName};
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use crate::connect::{ConnectConfig, Settings, Shaken, shake};
 use crate::drain::Drain;
 use crate::error::TunnelError;
 use crate::expiry;
+use crate::hop::Hop;
 use crate::identity::SpiffeId;
 use crate::inbound::{Inbound, Met};
 use crate::inbound_config::{InboundConfig, InboundLimits};
@@ -38,6 +39,10 @@ pub struct ReverseConfig {
     pub gateway: Peer,
     /// The name to ask for, by SNI; without one, every name that the gateway lets this identity hold.
     pub name: Option<HostName>,
+    /// Serve on an ordinary connection, on which the gateway opens streams where both ends have announced that
+    /// (docs/protocol.md, section 4), and which this node's own tunnels through the gateway share. No name is asked
+    /// for.
+    pub shared: bool,
     /// How the gateway is reached.
     pub connect: ConnectConfig,
     /// What is served to it, and the name in records: the identity here is the one to dial with.
@@ -53,7 +58,15 @@ impl ReverseConfig {
     /// The defaults: no name is asked for, pauses of 100 ms to 5 s.
     pub fn new(gateway: Peer, serving: InboundConfig) -> Self {
         let (backoff, max_backoff) = (Duration::from_millis(100), Duration::from_secs(5));
-        Self { gateway, name: None, connect: ConnectConfig::default(), serving, backoff, max_backoff }
+        Self {
+            gateway,
+            name: None,
+            shared: false,
+            connect: ConnectConfig::default(),
+            serving,
+            backoff,
+            max_backoff,
+        }
     }
 }
 
@@ -139,21 +152,31 @@ impl ReverseDialer {
     ) -> Result<Standing, TunnelError> {
         let (gateway, connect) = (&config.gateway, &config.connect);
         let identity = &config.serving.identity;
-        let name = config.name.as_ref().and_then(|name| DnsName::try_from(name.as_str().to_owned()).ok());
-        let client = identity.client_config_for(&gateway.expected, Alpn::Reverse, name.is_some())?;
+        let (side, alpn) =
+            if config.shared { (Side::Client, Alpn::Tunnels) } else { (Side::Server, Alpn::Reverse) };
+        let name = config
+            .name
+            .as_ref()
+            .filter(|_| !config.shared)
+            .and_then(|name| DnsName::try_from(name.as_str().to_owned()).ok());
+        let client = identity.client_config_for(&gateway.expected, alpn, name.is_some())?;
         let shaken = shake(identity, gateway, connect, client, name.map(ServerName::DnsName), |_| ()).await;
         let Shaken { tls, peer, not_after, address } = shaken.map_err(in_reverse)?;
         let (wire, verdict) = Watched::new(tls);
-        let (handle, incoming, driver) = establish(Side::Server, wire, settings(&config.serving.connection));
+        let connection = Config { server_streams: config.shared, ..settings(&config.serving.connection) };
+        let (handle, incoming, driver) = establish(side, wire, connection);
         let driver = tokio::spawn(driver);
         let settings = Settings::new(&handle, verdict, &gateway.address, connect.handshake_timeout);
         settings.arrive().await.map_err(in_reverse)?;
         let refusal = TunnelError::NotAdmitted { peer: gateway.address.clone() };
+        let (hop, who) = (Hop::Node(gateway.clone()), (peer.clone(), not_after));
+        let adopted = config.shared.then(|| pool.adopt(identity, &hop, handle.clone(), who));
         let met = Met { source: Some(Arc::new(peer.clone())), from: address, not_after };
         let (inbound, pool) = (self.inbound.clone(), pool.clone());
         let (drain, trouble) = (drain.clone(), trouble.clone());
         let (own, section) = (handle.clone(), config.serving.name.clone());
         serving.spawn(async move {
+            let _adopted = adopted;
             let end = inbound.attend((own, incoming, driver), met, pool, &drain).await;
             if end.is_some_and(|end| is_refusal(&end)) {
                 trouble.tell(&section, &refusal.to_string());

@@ -106,6 +106,27 @@ impl Reception {
         }
     }
 
+    /// Registers who has dialled an ordinary connection and takes streams on it (docs/protocol.md, section 4), for as
+    /// long as it may. Never resolves.
+    pub(crate) async fn share(
+        &self,
+        handle: Handle,
+        source: &Arc<SpiffeId>,
+        from: SocketAddr,
+        local: &SpiffeId,
+    ) {
+        if handle.ready().await.is_ok() && handle.open_slots() > 0 {
+            match self.register(None, source, local, &handle, from) {
+                Ok(registration) => listed(registration, source, from, &handle).await,
+                Err(cause) => {
+                    tracing::debug!(target: TARGET, source = %source, client = %from, %cause, "a node is not registered")
+                }
+            }
+        }
+        drop(handle);
+        std::future::pending().await
+    }
+
     fn register(
         &self,
         asked: Option<String>,

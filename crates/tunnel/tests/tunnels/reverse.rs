@@ -91,9 +91,13 @@ impl Node {
         let mut config = ReverseConfig::new(peer, serving);
         config.name = asks.map(|text| text.parse().unwrap());
         config.max_backoff = Duration::from_millis(200);
+        Self::with(config, Pool::new(PoolConfig::default()))
+    }
+
+    fn with(config: ReverseConfig, pool: Pool) -> Self {
         let dialer = ReverseDialer::new(config, InboundLimits::default()).unwrap();
         let (shutdown, drain) = hbone_tunnel::drain();
-        let task = tokio::spawn(async move { dialer.run(Pool::new(PoolConfig::default()), drain).await });
+        let task = tokio::spawn(async move { dialer.run(pool, drain).await });
         Self { shutdown, task }
     }
 }
@@ -285,4 +289,32 @@ async fn h2r_a_listener_that_takes_no_reverse_tunnels_says_so() {
     let _node = Node::start(&ca, BOB, address, serves, None);
     let told = within(captured::events("no reverse tunnel", 1)).await;
     assert!(told[0].contains("takes no reverse tunnels"), "{told:?}");
+}
+
+#[tokio::test]
+async fn h2r_on_an_ordinary_connection_both_ends_open_tunnels_where_both_have_announced_it() {
+    let (gateway, near, far) = (Gateway::new().await, echo().await, echo().await);
+    let peer =
+        Peer { address: gateway.node.try_into().unwrap(), others: Vec::new(), expected: vec![id(GATE)] };
+    let identity = gateway.ca.identity(BOB);
+    let mut serving = InboundConfig::new("home", Arc::clone(&identity), loopback_policy(BOB));
+    serving.serves = Serves::One(near.try_into().unwrap());
+    let config = ReverseConfig { shared: true, ..ReverseConfig::new(peer.clone(), serving) };
+    let pool = Pool::new(PoolConfig::default());
+    let node = Node::with(config, pool.clone());
+    gateway.registered(1).await;
+    // Down, on a stream that the gateway opens; and up, on one of the node, on the same connection.
+    gateway.round_trip().await;
+    let mut running = Running::new();
+    let front = Front::Fixed(far.try_into().unwrap());
+    let out = OutboundConfig::with_front("up", front, Routes::all(Way::Node(peer)), identity);
+    let (entry, _) = running.outbound(out, pool.clone()).await;
+    let mut client = TcpStream::connect(entry).await.unwrap();
+    client.write_all(b"up").await.unwrap();
+    fin(&client);
+    assert_eq!(read_end(&mut client).await, (b"up".to_vec(), End::Fin));
+    assert_eq!(pool.connections(), 1, "no second one was dialled");
+    gateway.round_trip().await;
+    node.shutdown.start(Duration::from_secs(5));
+    gateway.registered(0).await;
 }
