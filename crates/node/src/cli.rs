@@ -204,6 +204,9 @@ pub struct CaptureRules {
     /// Without a configuration: the port of the listener of kind redirect.
     #[arg(long, value_name = "PORT", conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
     pub redirect: Option<u16>,
+    /// With --redirect: connections that pass through this host too; the listener is bound to all addresses.
+    #[arg(long, requires = "redirect")]
+    pub forwarded: bool,
     /// Without a configuration: the port of the listener of kind tproxy.
     #[arg(long, value_name = "PORT", conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
     pub tproxy: Option<u16>,

@@ -9,10 +9,10 @@ use super::ports::Ports;
 /// What is captured, and for which ports of this host.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
-    /// This port takes this host's own connections, and without `tproxy` those that pass through it.
-    pub(super) redirect: Option<u16>,
-    /// This port takes connections that pass through this host, and without `redirect` its own.
-    pub(super) tproxy: Option<u16>,
+    /// Takes this host's own connections, and without `tproxy` those that pass through it, as far as it is open.
+    pub(super) redirect: Option<Door>,
+    /// Takes connections that pass through this host, and without `redirect` its own.
+    pub(super) tproxy: Option<Door>,
     /// Of the node's own connections; 0 is none.
     pub(super) mark: u32,
     /// All when empty.
@@ -21,6 +21,40 @@ pub(super) struct Plan {
     /// All when empty.
     pub(super) ports: Vec<Ports>,
     pub(super) except_user: Option<u32>,
+}
+
+/// A port of this host where connections are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Door {
+    pub(super) port: u16,
+    /// On loopback at least.
+    pub(super) near: Families,
+    /// On every address of this host.
+    pub(super) open: Families,
+}
+
+/// For which protocols somebody listens: what nobody takes must go its own way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Families {
+    pub(super) v4: bool,
+    pub(super) v6: bool,
+}
+
+impl Families {
+    pub(super) const BOTH: Self = Self { v4: true, v6: true };
+
+    const fn any(self) -> bool {
+        self.v4 || self.v6
+    }
+
+    /// What a rule says so that it is for these only.
+    const fn only(self) -> &'static str {
+        match (self.v4, self.v6) {
+            (true, false) => "meta nfproto ipv4 ",
+            (false, true) => "meta nfproto ipv6 ",
+            (true, true) | (false, false) => "",
+        }
+    }
 }
 
 impl Plan {
@@ -53,21 +87,20 @@ impl Plan {
             "# Made by `hbone capture rules`. Takes the place of what it made before.\n".to_owned();
         text.push_str("table inet hbone\ndelete table inet hbone\ntable inet hbone {\n");
         let (redirect, tproxy) = (self.redirect, self.tproxy);
-        if let Some(port) = redirect {
-            let to = [format!("redirect to :{port}")];
-            self.chain(&mut text, "output", "type nat hook output priority -100", true, &to);
-            if tproxy.is_none() {
-                self.chain(&mut text, "prerouting", "type nat hook prerouting priority -100", false, &to);
+        if let Some(Door { port, near, open }) = redirect {
+            let to = format!("redirect to :{port}");
+            self.chain(&mut text, ("output", "type nat hook output priority -100"), near, &to);
+            if tproxy.is_none() && open.any() {
+                self.chain(&mut text, ("prerouting", "type nat hook prerouting priority -100"), open, &to);
             }
         }
-        if let Some(port) = tproxy {
-            let to = [format!("tproxy to :{port} meta mark set {ROUTE} accept")];
-            let hook = "type filter hook prerouting priority -150";
-            self.chain(&mut text, "divert", hook, false, &to);
+        if let Some(Door { port, open, .. }) = tproxy {
+            let to = format!("tproxy to :{port} meta mark set {ROUTE} accept");
+            self.chain(&mut text, ("divert", "type filter hook prerouting priority -150"), open, &to);
             if redirect.is_none() {
                 // A changed mark has the packet routed anew: to lo, and so through the chain above.
-                let to = [format!("meta mark set {ROUTE}")];
-                self.chain(&mut text, "output", "type route hook output priority -150", true, &to);
+                let to = format!("meta mark set {ROUTE}");
+                self.chain(&mut text, ("output", "type route hook output priority -150"), open, &to);
             }
         }
         text.push_str("}\n");
@@ -75,7 +108,8 @@ impl Plan {
     }
 
     /// A chain that leaves out what must not be captured, and does `then` with the rest.
-    fn chain(&self, text: &mut String, name: &str, hook: &str, local: bool, then: &[String]) {
+    fn chain(&self, text: &mut String, (name, hook): (&str, &str), families: Families, then: &str) {
+        let local = name == "output";
         let _ = writeln!(text, "    chain {name} {{\n        {hook}; policy accept;");
         let mut line = |rule: &str| {
             let _ = writeln!(text, "        {rule}");
@@ -102,16 +136,12 @@ impl Plan {
             [] => "meta l4proto tcp".to_owned(),
             ports => format!("tcp dport {{ {} }}", list(ports)),
         };
-        for then in then {
-            if self.to.is_empty() {
-                line(&format!("{ports} {then}"));
-                continue;
-            }
-            for (family, to) in [("ip", v4(&self.to)), ("ip6", v6(&self.to))] {
-                if !to.is_empty() {
-                    line(&format!("{family} daddr {{ {to} }} {ports} {then}"));
-                }
-            }
+        if self.to.is_empty() {
+            line(&format!("{}{ports} {then}", families.only()));
+        }
+        let of = [("ip", v4(&self.to), families.v4), ("ip6", v6(&self.to), families.v6)];
+        for (family, to, _) in of.iter().filter(|(_, to, taken)| *taken && !to.is_empty()) {
+            line(&format!("{family} daddr {{ {to} }} {ports} {then}"));
         }
         text.push_str("    }\n");
     }
@@ -155,11 +185,32 @@ const ROUTE: u32 = 1338;
 mod tests {
     use super::*;
 
+    const fn door(port: u16) -> Door {
+        Door { port, near: Families::BOTH, open: Families::BOTH }
+    }
+
+    #[test]
+    fn what_nobody_takes_goes_its_own_way() {
+        let (v4, v6) = (Families { v4: true, v6: false }, Families { v4: false, v6: true });
+        let near = Door { port: 15001, near: v4, open: Families::default() };
+        let plan = Plan { redirect: Some(near), mark: 1337, ..Plan::default() };
+        let text = plan.nft();
+        assert!(text.contains("meta nfproto ipv4 meta l4proto tcp redirect to :15001"), "{text}");
+        assert!(!text.contains("prerouting"), "nobody listens where they would be led to: {text}");
+        let to = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        let open = Door { port: 15002, near: v6, open: v6 };
+        let text = Plan { redirect: None, tproxy: Some(open), to, ..plan }.nft();
+        assert!(
+            text.contains("ip6 daddr { fd00::/8 }") && !text.contains("ip daddr { 10.0.0.0/8 }"),
+            "{text}"
+        );
+    }
+
     #[test]
     fn each_way_has_its_chains_and_leaves_out_what_must_not_come_back() {
         let networks = |text: &str| text.split(',').map(|one| one.parse().unwrap()).collect::<Vec<Network>>();
         let plan = Plan {
-            redirect: Some(15001),
+            redirect: Some(door(15001)),
             mark: 1337,
             to: networks("10.0.0.0/8,fd00::/8"),
             except: networks("10.1.0.0/16"),
@@ -179,13 +230,13 @@ mod tests {
             assert!(text.contains(wanted), "{wanted}\n{text}");
         }
         assert!(!text.contains("tproxy") && !text.contains("ip rule"), "{text}");
-        let plan = Plan { redirect: None, tproxy: Some(15002), ..plan };
+        let plan = Plan { redirect: None, tproxy: Some(door(15002)), ..plan };
         let text = plan.shell();
         for wanted in ["tproxy to :15002", "type route hook output", "ip -6 rule add fwmark 1338 lookup 1338"]
         {
             assert!(text.contains(wanted), "{wanted}\n{text}");
         }
-        let both = Plan { redirect: Some(15001), ..plan }.nft();
+        let both = Plan { redirect: Some(door(15001)), ..plan }.nft();
         assert!(!both.contains("hook prerouting priority -100") && !both.contains("type route"), "{both}");
     }
 

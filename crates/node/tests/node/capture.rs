@@ -310,7 +310,8 @@ fn rules_are_refused_where_they_would_capture_for_nobody_or_in_a_loop() {
     };
     for (listener, mark, wanted) in [
         (String::new(), 1337, "nothing to capture for"),
-        (listener("redirect", "127.0.0.1:0"), 1337, "has port 0"),
+        (listener("redirect", "127.0.0.1:0"), 1337, "port 0"),
+        (listener("tproxy", "127.0.0.1:15002"), 1337, "too narrow"),
         (listener("redirect", "127.0.0.1:15001"), 0, "have no mark"),
         (listener("tproxy", "unix:@x"), 1337, "TCP is captured"),
         (listener("redirect", "0.0.0.0:15001"), 1337, "is reachable by other machines"),
@@ -319,7 +320,9 @@ fn rules_are_refused_where_they_would_capture_for_nobody_or_in_a_loop() {
         assert!(code(&output) == 2 && stderr(&output).contains(wanted), "{wanted}: {}", stderr(&output));
     }
     let output = config(&listener("redirect", "127.0.0.1:15001"), 99);
-    assert!(stdout(&output).contains("meta mark 99 return"), "{}", stderr(&output));
+    let said = stdout(&output);
+    assert!(said.contains("meta mark 99 return"), "{}", stderr(&output));
+    assert!(said.contains("meta nfproto ipv4") && !said.contains("prerouting"), "only that is taken: {said}");
     let output = run(&["capture", "rules", "--redirect", "15001", "--tproxy", "15002"]);
     let said = stdout(&output);
     assert!(said.contains("redirect to :15001") && said.contains("tproxy to :15002"), "{said}");
