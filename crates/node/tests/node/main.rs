@@ -11,6 +11,7 @@ mod config_faults;
 mod connect;
 mod demo;
 mod dial;
+mod documents;
 mod double;
 mod egress;
 mod explain;

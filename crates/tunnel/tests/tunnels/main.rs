@@ -19,3 +19,4 @@ mod siege;
 mod tokens;
 mod trust;
 mod upstream;
+mod wire;
