@@ -30,7 +30,7 @@ $there ip link set outside up
 $there ip link add inside type veth peer name lan netns $house
 $there ip addr add 10.78.2.1/24 dev inside
 $there ip link set inside up
-$there sysctl -qw net.ipv4.ip_forward=1
+$there sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'
 $there nft 'add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; add rule ip nat out oifname outside masquerade'
 there="nsenter -t $house -n"
 $there ip link set lo up
