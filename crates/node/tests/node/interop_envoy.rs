@@ -7,8 +7,9 @@ use std::process::Command;
 
 use crate::common::id;
 use crate::fake;
-use crate::posts::{Scene, connect, echoes, ends_first, from, web_certificate};
-use crate::process::Process;
+use crate::posts::{Scene, connect, echoes, ends_first, from, is_cut, web_certificate};
+use crate::process::{NodeProcess, Process};
+use crate::tunnels::resetting;
 
 /// Envoy, which Debian does not have: `HBONE_ENVOY` says where it is.
 fn envoy() -> Option<String> {
@@ -158,15 +159,32 @@ fn our_node_opens_tunnels_at_envoy_which_ends_connect_with_mtls() {
 fn post_mode_passes_through_envoy_between_two_nodes() {
     let Some(envoy) = envoy() else { return };
     let scene = Scene::new();
-    web_certificate(&scene.lab, "web", "gate.example");
     // The gate brings the tunnel and may have nothing; alice is inside.
     let node = scene.bob("kind = \"hbone\"", &from("alice"));
+    let (_envoy, alice) = between(&scene, &envoy, &node);
+    scene.works(&alice);
+}
+
+#[test]
+fn t29_a_reset_passes_through_envoy_in_post_mode_as_a_reset() {
+    let Some(envoy) = envoy() else { return };
+    let mut scene = Scene::new();
+    scene.echo = resetting();
+    let node = scene.bob("kind = \"hbone\"", &from("alice"));
+    let (_envoy, alice) = between(&scene, &envoy, &node);
+    is_cut(alice.address("echo"));
+}
+
+/// Envoy between alice, who knows it by its name, and bob, who knows it as the gate.
+fn between(scene: &Scene, envoy: &str, node: &NodeProcess) -> (Process, NodeProcess) {
+    web_certificate(&scene.lab, "web", "gate.example");
     let at = fake::closed();
-    let tls = format!("common_tls_context: {{{}}}", certificate(&scene, "web"));
+    let tls = format!("common_tls_context: {{{}}}", certificate(scene, "web"));
     let route = "{match: {prefix: \"/\"}, route: {cluster: bob, timeout: 0s}}";
-    let _envoy = start(&scene, &envoy, &serving(at, &tls, route, ""), &bob(&scene, node.address("in")));
-    scene.works(&scene.alice(&format!(
+    let process = start(scene, envoy, &serving(at, &tls, route, ""), &bob(scene, node.address("in")));
+    let alice = scene.alice(&format!(
         "address = \"{at}\"\nidentity = \"{}\"\n[peers.post]\nroots = \"web.pem\"\nserver_name = \"gate.example\"",
         id("bob")
-    )));
+    ));
+    (process, alice)
 }

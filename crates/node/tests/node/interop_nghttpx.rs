@@ -7,8 +7,9 @@ use std::process::Command;
 
 use crate::common::id;
 use crate::fake;
-use crate::posts::{Scene, connect, echoes, from, octets, token, web_certificate};
+use crate::posts::{Scene, connect, echoes, from, is_cut, octets, token, web_certificate};
 use crate::process::{Process, installed};
+use crate::tunnels::resetting;
 
 /// A running nghttpx with a certificate, and where it listens.
 fn nghttpx(scene: &Scene, certificate: &str, backend: &str, more: &[&str]) -> (Process, SocketAddr) {
@@ -59,6 +60,24 @@ fn post_mode_passes_through_nghttpx_which_has_a_certificate_by_name_and_a_token_
     for complaint in bob.complaints() {
         assert!(!complaint.to_string().contains("nobody.knows.me"), "{complaint}");
     }
+}
+
+#[test]
+fn t29_a_reset_passes_through_nghttpx_in_post_mode_as_a_reset() {
+    if !installed("nghttpx") {
+        return;
+    }
+    let mut scene = Scene::new();
+    scene.echo = resetting();
+    web_certificate(&scene.lab, "web", "gate.example");
+    let bob = scene.bob("kind = \"h2c\"\ntrusted = [\"127.0.0.0/8\"]", &from("alice"));
+    let backend = format!("127.0.0.1,{};;proto=h2", bob.address("in").port());
+    let (_nghttpx, at) = nghttpx(&scene, "web", &backend, &[]);
+    let alice = scene.alice(&format!(
+        "address = \"{at}\"\nidentity = \"{}\"\n[peers.post]\nroots = \"web.pem\"\nserver_name = \"gate.example\"",
+        id("bob")
+    ));
+    is_cut(alice.address("echo"));
 }
 
 #[test]

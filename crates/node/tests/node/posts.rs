@@ -118,6 +118,14 @@ impl Scene {
     }
 }
 
+/// A service that resets is a reset here, whatever is in the middle.
+pub(crate) fn is_cut(entry: SocketAddr) {
+    let mut stream = connect(entry);
+    stream.write_all(b"x").unwrap();
+    let error = stream.read(&mut [0]).expect_err("must be a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
 /// The rule for callers without TLS.
 const NOBODY: &str = "without_identity = true\nsource_ip = \"127.0.0.0/8\"\nlistener = \"in\"";
 

@@ -117,7 +117,7 @@ fn t29_a_reset_of_the_server_is_a_reset_at_the_client() {
 }
 
 /// A server that resets as soon as it has read an octet.
-fn resetting() -> SocketAddr {
+pub(crate) fn resetting() -> SocketAddr {
     fake::serve(|stream| {
         let mut octet = [0];
         let _ = (&stream).read(&mut octet);
