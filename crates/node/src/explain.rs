@@ -99,7 +99,8 @@ impl<'a> Question<'a> {
         };
         let trace = config.policy.explain(&access);
         let rehearsal = config.policy.rehearse(&access, &trace.decision);
-        let mut text = format!("listener {} (hbone): {}\n", inbound.name, trace.decision);
+        let kind = if inbound.trusted.is_some() { "h2c" } else { "hbone" };
+        let mut text = format!("listener {} ({kind}): {}\n", inbound.name, trace.decision);
         let mut rules = Vec::new();
         for (rule, outcome) in &trace.rules {
             let mode = if rule.mode == Mode::DryRun { ", dry run" } else { "" };
@@ -133,7 +134,7 @@ impl<'a> Question<'a> {
             Decision::Deny(denial) => denial.rule(),
         };
         let value = json!({
-            "listener": inbound.name, "kind": "hbone", "allowed": allowed, "by": by,
+            "listener": inbound.name, "kind": kind, "allowed": allowed, "by": by,
             "decision": trace.decision.to_string(), "rules": rules, "way": allowed.then_some(far),
         });
         Answer { allowed, text, value }
