@@ -3,14 +3,16 @@
 //! Called by node.rs. TCP has a socket on every shard, a unix socket one on the first. A file that a dead process left
 //! is taken over; one that somebody listens on is not. Serves nothing.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener as StdUnixListener, UnixStream};
 use std::path::Path;
 
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::Bind;
@@ -75,9 +77,11 @@ fn file(path: &Path) -> io::Result<StdUnixListener> {
     if stale {
         fs::remove_file(path)?;
     }
-    let listener = StdUnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    Ok(listener)
+    // From its first moment on: nothing else of this process makes files while listeners are bound.
+    let before = umask(Mode::from_raw_mode(0o177));
+    let listener = StdUnixListener::bind(path);
+    umask(before);
+    listener
 }
 
 fn nameless(name: &str) -> io::Result<StdUnixListener> {
@@ -98,6 +102,8 @@ fn cause(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[tokio::test]

@@ -99,13 +99,18 @@ impl OutboundConfig {
         }
     }
 
-    /// The address of a client whom this listener is not for.
+    /// The address of one whom this listener is not for: where proxies announce its clients, of who is no proxy.
     fn stranger(&self, from: Origin) -> Option<IpAddr> {
-        let address = canonical(from.address()?.ip());
-        let lists = [&self.allow_from, &self.proxies];
-        let known = lists.iter().all(|list| list.is_empty() || list.iter().any(|it| it.contains(address)));
-        (!known).then_some(address)
+        let callers = if self.proxies.is_empty() { &self.allow_from } else { &self.proxies };
+        not_in(callers, from)
     }
+}
+
+/// The address, if it is in none of the networks; an empty list is everybody.
+fn not_in(networks: &[Network], from: Origin) -> Option<IpAddr> {
+    let address = canonical(from.address()?.ip());
+    let known = networks.is_empty() || networks.iter().any(|it| it.contains(address));
+    (!known).then_some(address)
 }
 
 /// The outbound side of one listener. Clones are the same.
@@ -249,19 +254,22 @@ impl Tunnel {
         let shaking = async {
             let client = self.announced(client).await?;
             match &front.certificates {
-                Some(certificates) => shake(certificates, client).await.map(|(end, name)| (end, Some(name))),
+                Some(certificates) => {
+                    let (end, name) = shake(certificates, client).await?;
+                    Ok((end, Some(name)))
+                }
                 None => Ok((client.into_end(), None)),
             }
         };
         let shaken = tokio::select! {
-            shaken = timeout(limit, shaking) => shaken.unwrap_or(Err(FrontError::Timeout(limit))),
+            shaken = timeout(limit, shaking) => shaken.unwrap_or(Err(FrontError::Timeout(limit).into())),
             () = drain.expired() => return,
         };
         let (near, sni) = match shaken {
             Ok(shaken) => shaken,
             // Strangers that knock and run are of every day.
-            Err(FrontError::Gone(_)) => return,
-            Err(error) => return self.record.failed(&TunnelError::Front(error)),
+            Err(TunnelError::Front(FrontError::Gone(_))) => return,
+            Err(error) => return self.record.failed(&error),
         };
         let Self { from, config, opener, mut live, _place, .. } = *self;
         live.stands();
@@ -301,26 +309,34 @@ impl Tunnel {
     }
 
     /// The client behind what a proxy says of it, if one stands before this listener.
-    async fn announced(&mut self, mut client: Client) -> Result<Client, FrontError> {
-        if !self.config.proxies.is_empty()
-            && let Some(address) = preamble::hear(&mut client).await?
-        {
+    ///
+    /// # Errors
+    /// Also when this listener is not for that client.
+    async fn announced(&mut self, mut client: Client) -> Result<Client, TunnelError> {
+        if self.config.proxies.is_empty() {
+            return Ok(client);
+        }
+        if let Some(address) = preamble::hear(&mut client).await? {
             self.from = Origin::Address(address);
             self.record.client(self.from);
         }
-        Ok(client)
+        match not_in(&self.config.allow_from, self.from) {
+            Some(address) => {
+                client.into_end().reset();
+                Err(TunnelError::Stranger { address })
+            }
+            None => Ok(client),
+        }
     }
 
     async fn hear(&mut self, client: Client) -> Result<Wanted, TunnelError> {
         let (limit, drain) = (self.config.front_timeout, self.drain.clone());
         let heard = async {
             let client = self.announced(client).await?;
-            self.config.front.hear(client).await
+            Ok(self.config.front.hear(client).await?)
         };
         tokio::select! {
-            heard = timeout(limit, heard) => {
-                Ok(heard.unwrap_or(Err(FrontError::Timeout(limit)))?)
-            }
+            heard = timeout(limit, heard) => heard.unwrap_or(Err(FrontError::Timeout(limit).into())),
             () = drain.expired() => Err(TunnelError::Draining),
         }
     }

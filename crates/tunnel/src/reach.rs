@@ -5,8 +5,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixStream as StdUnixStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -141,6 +139,7 @@ async fn in_the_clear(plain: &PlainNode, config: &ConnectConfig) -> Result<Reach
         None => Ok(over(Plain::new(tcp(at, config).await?), Verdict::default(), at, config)),
         Some(place) => {
             let unix = dial_unix(place)
+                .await
                 .map_err(|error| TunnelError::UnixSocket { place: place.to_string(), cause: error.kind() })?;
             Ok(over(Plain::new(unix), Verdict::default(), at, config))
         }
@@ -156,14 +155,12 @@ async fn tcp(at: &Authority, config: &ConnectConfig) -> Result<TcpStream, Tunnel
     Ok(tcp)
 }
 
-/// A unix socket answers at once or not at all.
-fn dial_unix(place: &UnixPlace) -> std::io::Result<UnixStream> {
-    let unix = match place {
-        UnixPlace::Path(path) => StdUnixStream::connect(path)?,
-        UnixPlace::Abstract(name) => StdUnixStream::connect_addr(&UnixAddress::from_abstract_name(name)?)?,
-    };
-    unix.set_nonblocking(true)?;
-    UnixStream::from_std(unix)
+/// A unix socket answers at once or not at all: one whose backlog is full is an error.
+async fn dial_unix(place: &UnixPlace) -> std::io::Result<UnixStream> {
+    match place {
+        UnixPlace::Path(path) => UnixStream::connect(path).await,
+        UnixPlace::Abstract(name) => UnixStream::connect(format!("\0{name}")).await,
+    }
 }
 
 fn over<W: Wire + Send + 'static>(
@@ -190,4 +187,33 @@ fn client_config(web: &WebNode) -> Result<Arc<ClientConfig>, TunnelError> {
     // The records are the connection's own.
     config.enable_secret_extraction = true;
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use socket2::{Domain, SockAddr, Socket, Type};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn t25_a_unix_socket_that_nobody_accepts_from_is_an_error_and_holds_up_no_thread() {
+        let name = format!("hbone-full-{}", std::process::id());
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(format!("\0{name}")).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let place = UnixPlace::Abstract(name);
+        let mut kept = Vec::new();
+        let error = loop {
+            match dial_unix(&place).await {
+                Ok(unix) => kept.push(unix),
+                Err(error) => break error,
+            }
+            assert!(kept.len() < 16, "a backlog without end");
+        };
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        let nobody = UnixPlace::Abstract("hbone-nobody-listens-there".into());
+        assert_eq!(dial_unix(&nobody).await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
 }

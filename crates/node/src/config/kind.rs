@@ -85,9 +85,9 @@ impl Kind {
     /// The keys that it takes.
     pub(super) const fn keys(self) -> &'static [&'static str] {
         match self {
-            Self::Tcp => &["destination", "peer", "allow_remote", "proxy_protocol_from"],
+            Self::Tcp => &["destination", "peer", "allow_remote", "allow_from", "proxy_protocol_from"],
             Self::Socks5 | Self::HttpProxy => {
-                &["peer", "allow_remote", "user", "password_file", "proxy_protocol_from"]
+                &["peer", "allow_remote", "allow_from", "user", "password_file", "proxy_protocol_from"]
             }
             Self::Tls => {
                 &["certificates", "destination", "peer", "allow_remote", "allow_from", "proxy_protocol_from"]

@@ -8,6 +8,7 @@ use hbone_tunnel::{Authority, Front, Routes, Way};
 
 use super::bind::Bind;
 use super::fault::Cause;
+use super::gateways::clients;
 use super::kind::{self, Kind};
 use super::proxies;
 use super::raw::RawListener;
@@ -90,7 +91,7 @@ impl Resolver<'_> {
     /// A listener all of whose connections have one destination.
     fn capture(&mut self, raw: &RawListener, bind: Option<Bind>, known: Known<'_>) -> Option<Capture> {
         self.keep_local(raw, bind.as_ref());
-        let proxies = self.proxies(raw);
+        let (allow_from, proxies) = (self.allow_from(raw), self.proxies(raw));
         let Some(at) = &raw.destination else {
             let example = "\"127.0.0.1:80\"";
             self.fault(
@@ -103,9 +104,9 @@ impl Resolver<'_> {
         let via = self.via(raw, destination.as_ref(), known);
         let (destination, via, bind, name) = (destination?, via?, bind?, raw.name.as_ref()?.value.clone());
         let (peer, via) = via;
-        let summary = format!("{destination} through {peer}");
+        let (allow_from, proxies) = (allow_from?, proxies?);
+        let summary = format!("{destination} through {peer}{}", clients(&allow_from));
         let (front, routes) = (Front::Fixed(destination), Routes::all(via));
-        let (allow_from, proxies) = (Vec::new(), proxies?);
         Some(Capture { name, kind: Kind::Tcp, bind, allow_from, proxies, summary, front, routes })
     }
 

@@ -13,7 +13,7 @@ use super::raw::{RawPeer, RawPost};
 use super::resolver::{ADDRESS, Peers, Resolver};
 use super::source::At;
 use super::value;
-use crate::certs::CertificateError;
+use crate::certs::{self, CertificateError};
 
 impl Resolver<'_> {
     /// All of them by name.
@@ -165,7 +165,15 @@ impl Resolver<'_> {
         };
         match (&post.token_file, &post.token_command) {
             (None, None) => Some(None),
-            (Some(at), None) => Some(Some(TokenSource::file(self.source.folder().join(&at.value)))),
+            (Some(at), None) => {
+                let path = self.source.folder().join(&at.value);
+                // Also a token is a secret. One that is not there yet may be written later.
+                if let Err(error @ CertificateError::LooseMode { .. }) = certs::private(&path) {
+                    self.fault(&at.span, Cause::Certificate(error));
+                    return None;
+                }
+                Some(Some(TokenSource::file(path)))
+            }
             (None, Some(at)) if !at.value.is_empty() => {
                 let program = at.value.iter().map(|part| part.value.clone()).collect();
                 Some(Some(TokenSource::command(program, limit)))

@@ -7,6 +7,7 @@ use hbone_tunnel::{Account, Front, Network, ProxyVersion};
 
 use super::bind::Bind;
 use super::fault::Cause;
+use super::gateways::clients;
 use super::kind::Kind;
 use super::listeners::Known;
 use super::raw::RawListener;
@@ -25,15 +26,15 @@ impl Resolver<'_> {
         known: Known<'_>,
     ) -> Option<Capture> {
         self.keep_local(raw, bind.as_ref());
-        let (account, proxies) = (self.account(raw), self.proxies(raw));
+        let (account, proxies, allow_from) = (self.account(raw), self.proxies(raw), self.allow_from(raw));
         let ways = self.ways(raw, known);
         let (account, (routes, through), bind, name) =
             (account?, ways?, bind?, raw.name.as_ref()?.value.clone());
         let whom =
             if account.is_some() { "what clients with the password ask for" } else { "what is asked for" };
-        let summary = format!("{whom} {through}");
+        let (allow_from, proxies) = (allow_from?, proxies?);
+        let summary = format!("{whom} {through}{}", clients(&allow_from));
         let front = if kind == Kind::Socks5 { Front::Socks5(account) } else { Front::HttpConnect(account) };
-        let (allow_from, proxies) = (Vec::new(), proxies?);
         Some(Capture { name, kind, bind, allow_from, proxies, summary, front, routes })
     }
 

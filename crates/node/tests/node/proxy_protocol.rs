@@ -153,6 +153,22 @@ fn t22_a_header_counts_on_declared_listeners_and_from_declared_sources_only() {
 }
 
 #[test]
+fn t22_behind_a_proxy_it_is_the_client_that_has_to_be_allowed() {
+    let (server, heard) = server();
+    let more = "proxy_protocol_from = \"127.0.0.1\"\nallow_from = \"192.0.2.0/24\"";
+    let (_lab, mut alice, _bob) = nodes(server, more, "");
+    let (_, answer) = sent(&alice, b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 80\r\nhello");
+    assert_eq!(answer.unwrap(), b"heard");
+    assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), b"hello");
+    for header in [&b"PROXY TCP4 198.51.100.7 10.0.0.1 4711 80\r\nhello"[..], b"PROXY UNKNOWN\r\nhello"] {
+        let (_, answer) = sent(&alice, header);
+        assert!(answer.is_err(), "{answer:?}");
+        alice.complaint("a stranger");
+    }
+    assert!(heard.try_recv().is_err(), "something reached the destination");
+}
+
+#[test]
 fn curl_speaks_it() {
     if !installed("curl") {
         return;
