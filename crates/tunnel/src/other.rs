@@ -19,6 +19,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::identity::SpiffeId;
+use crate::metadata::strangers::claims_a_source;
+use crate::metadata::{FORWARDED, forwarded};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +97,7 @@ fn translated(
     if let Some(authority) = request.authority() {
         fields.insert(HOST, HeaderValue::from_bytes(authority).ok()?);
     }
-    fields.insert("forwarded", HeaderValue::try_from(format!("for=\"{}\"", asker.from)).ok()?);
+    fields.insert(FORWARDED, HeaderValue::try_from(forwarded::write(asker.from)).ok()?);
     if let Some(source) = asker.source {
         fields.insert(SOURCE, HeaderValue::try_from(source.as_str()).ok()?);
     }
@@ -104,19 +106,8 @@ fn translated(
 
 /// What strangers say of the way here, and what concerns one connection only.
 fn is_of_the_way(name: &[u8]) -> bool {
-    name.starts_with(b"x-forwarded-")
-        || matches!(
-            name,
-            b"forwarded"
-                | b"baggage"
-                | b"traceparent"
-                | b"tracestate"
-                | b"te"
-                | b"expect"
-                | b"trailer"
-                | b"upgrade"
-        )
-        || name == SOURCE.as_bytes()
+    claims_a_source(name)
+        || matches!(name, b"traceparent" | b"tracestate" | b"te" | b"expect" | b"trailer" | b"upgrade")
 }
 
 async fn give_back(write: &mut WriteHalf, response: hyper::Response<Incoming>) -> Option<u16> {

@@ -353,7 +353,7 @@ impl Tunnel {
     fn told(&mut self) -> Vec<(&'static str, String)> {
         let mut told = Vec::new();
         if let Some(address) = self.from.address().filter(|_| self.config.forwarded) {
-            told.push((FORWARDED, forwarded::write(address, None)));
+            told.push((FORWARDED, forwarded::write(address)));
         }
         if let Some(baggage) = &self.config.baggage {
             told.push((BAGGAGE, baggage.clone()));

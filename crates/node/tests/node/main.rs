@@ -45,4 +45,5 @@ mod tls_front;
 mod tunnels;
 mod unix;
 mod web;
+mod web_ends;
 mod web_front;

@@ -228,6 +228,7 @@ fn other_requests_go_to_the_handler_or_hear_what_the_port_is() {
             "baggage: a=b",
         ]);
         curl.args(["-H", "forwarded: for=evil", "-H", "hbone-source: evil", "-H", "x-forwarded-for: evil"]);
+        curl.args(["-H", "x-real-ip: evil", "-H", "hbone_source: evil", "-H", "x_forwarded_for: evil"]);
         let output = curl.arg(format!("http://{}{path}", node.address("in"))).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };

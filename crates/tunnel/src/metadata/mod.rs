@@ -5,6 +5,7 @@
 
 pub(crate) mod baggage;
 pub(crate) mod forwarded;
+pub(crate) mod strangers;
 pub(crate) mod traceparent;
 
 use hbone_conn::Request;

@@ -25,6 +25,7 @@ use super::table::WebRoute;
 use super::wire::{Silence, Wire};
 use crate::drain::{Drain, Live};
 use crate::error::TunnelError;
+use crate::metadata::{BAGGAGE, FORWARDED, forwarded};
 use crate::observe::{Record, Side};
 use crate::open::Passage;
 use crate::outcome::{Break, Direction, Relayed};
@@ -159,10 +160,10 @@ async fn open(
 fn told(connection: &Connection) -> Vec<(&'static str, String)> {
     let mut told = Vec::new();
     if let Some(address) = connection.address() {
-        told.push(("forwarded", format!("for=\"{address}\"")));
+        told.push((FORWARDED, forwarded::write(address)));
     }
     if let Some(baggage) = &connection.baggage {
-        told.push(("baggage", baggage.clone()));
+        told.push((BAGGAGE, baggage.clone()));
     }
     told
 }

@@ -3,11 +3,14 @@
 //! Called for each request and response. Pure. Threat T23: what strangers say of where they come from is taken away, and
 //! said anew from what is known.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use hyper::HeaderMap;
-use hyper::header::{CONNECTION, EXPECT, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, EXPECT, HOST, HeaderName, HeaderValue, UPGRADE};
+
+use crate::metadata::forwarded::Forwarded;
+use crate::metadata::strangers::claims_a_source;
+use crate::metadata::{BAGGAGE, FORWARDED};
 
 /// What is known of a request.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +18,7 @@ pub(super) struct Known<'a> {
     pub(super) from: Option<SocketAddr>,
     /// `http` or `https`.
     pub(super) scheme: &'static str,
-    /// The host that it names.
+    /// The host that it names, and by which it was routed.
     pub(super) host: &'a str,
     pub(super) baggage: Option<&'a str>,
 }
@@ -35,27 +38,28 @@ pub(super) fn of_request(headers: &mut HeaderMap, known: Known<'_>) {
     hop_by_hop(headers);
     // Answered here: the body is read, and 100 said, once the tunnel stands.
     headers.remove(EXPECT);
-    let strangers: Vec<_> = headers.keys().filter(|name| is_ours(name)).cloned().collect();
+    let claims = |name: &&HeaderName| claims_a_source(name.as_str().as_bytes());
+    let strangers: Vec<_> = headers.keys().filter(claims).cloned().collect();
     for name in strangers {
         headers.remove(name);
     }
-    let mut put = |name: &'static str, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
+    let mut put = |name: &str, value: &str| {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+            headers.insert(name, value);
         }
     };
-    let mut forwarded = String::new();
+    // RFC 9112 3.2.2: an absolute target replaces whatever `host` said. The workload decides by what we decided by.
+    put(HOST.as_str(), known.host);
+    let forwarded =
+        Forwarded { client: known.from, host: Some(known.host), proto: Some(known.scheme) }.write();
+    put(FORWARDED, &forwarded);
     if let Some(from) = known.from {
-        // RFC 7239 6: with a port or IPv6 in quotes.
-        let _ = write!(forwarded, "for=\"{from}\";");
         put("x-forwarded-for", &from.ip().to_canonical().to_string());
     }
-    let _ = write!(forwarded, "host=\"{}\";proto={}", known.host, known.scheme);
-    put("forwarded", &forwarded);
     put("x-forwarded-host", known.host);
     put("x-forwarded-proto", known.scheme);
     if let Some(baggage) = known.baggage {
-        put("baggage", baggage);
+        put(BAGGAGE, baggage);
     }
     if let Some(protocol) = upgrade {
         turn(headers, protocol);
@@ -93,12 +97,6 @@ fn options(headers: &HeaderMap) -> impl Iterator<Item = String> + '_ {
     values.flat_map(|value| value.split(',')).map(|option| option.trim().to_ascii_lowercase())
 }
 
-/// Fields with which only this node says where a request comes from.
-fn is_ours(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.starts_with("x-forwarded-") || OURS.contains(&name)
-}
-
 const HOP_BY_HOP: &[&str] = &[
     "connection",
     "keep-alive",
@@ -112,8 +110,6 @@ const HOP_BY_HOP: &[&str] = &[
 ];
 /// Fields that `connection` cannot take away: without them a request would mean another one.
 const KEPT: &[&str] = &["host", "content-length", "content-type", "authorization", "cookie", "origin"];
-const OURS: &[&str] =
-    &["forwarded", "baggage", "via", "x-real-ip", "x-istio-source", "x-client-ip", "true-client-ip"];
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +143,9 @@ mod tests {
             ("x-forwarded-client-cert", "by=me"),
             ("x-real-ip", "10.0.0.1"),
             ("x-istio-source", "a"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("hbone-source", "spiffe://td/ns/a/sa/admin"),
+            ("hbone_source", "spiffe://td/ns/a/sa/admin"),
             ("baggage", "service.name=admin"),
             ("traceparent", "00-1"),
             ("accept", "*/*"),
@@ -155,6 +154,7 @@ mod tests {
         let expected = map(&[
             ("traceparent", "00-1"),
             ("accept", "*/*"),
+            ("host", "web.example:8443"),
             ("forwarded", "for=\"192.0.2.7:1234\";host=\"web.example:8443\";proto=https"),
             ("x-forwarded-for", "192.0.2.7"),
             ("x-forwarded-host", "web.example:8443"),
@@ -190,6 +190,16 @@ mod tests {
             map(&[("connection", "close, x-a"), ("x-a", "1"), ("upgrade", "h2"), ("server", "s")]);
         of_response(&mut fields, false);
         assert_eq!(fields, map(&[("server", "s")]));
+    }
+
+    #[test]
+    fn t20_the_host_that_a_request_was_routed_by_is_the_one_that_the_workload_sees() {
+        for said in [&[("host", "admin.example")][..], &[("host", "a"), ("host", "b")], &[]] {
+            let mut fields = map(said);
+            of_request(&mut fields, known(None));
+            let hosts: Vec<_> = fields.get_all(HOST).iter().collect();
+            assert_eq!(hosts, ["web.example:8443"], "{said:?}");
+        }
     }
 
     #[test]
