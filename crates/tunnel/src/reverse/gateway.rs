@@ -75,16 +75,16 @@ impl Reception {
             return;
         }
         let local = config.identity.id();
-        match self.register(asked, &source, local, &handle, from) {
+        let ended = match self.register(asked, &source, local, &handle, from) {
             Ok(registration) => {
                 let leaves = async {
                     listed(registration, &source, from, &handle).await;
                     std::future::pending::<()>().await;
                 };
                 tokio::select! {
-                    () = tend(&handle, not_after.min(config.identity.not_after()), drain) => {}
-                    () = leaves => {}
-                    _ = &mut driver => {}
+                    () = tend(&handle, not_after.min(config.identity.not_after()), drain) => false,
+                    () = leaves => false,
+                    _ = &mut driver => true,
                 }
             }
             Err(refusal) => {
@@ -93,9 +93,14 @@ impl Reception {
                     "a node is not registered"
                 );
                 handle.close(REFUSED);
+                false
             }
-        }
+        };
         drop(handle);
+        if ended {
+            // What has ended must not be asked again.
+            return;
+        }
         let overdue = async {
             drain.expired().await;
             sleep(FAREWELL).await;

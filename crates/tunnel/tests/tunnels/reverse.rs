@@ -318,3 +318,39 @@ async fn h2r_on_an_ordinary_connection_both_ends_open_tunnels_where_both_have_an
     node.shutdown.start(Duration::from_secs(5));
     gateway.registered(0).await;
 }
+
+#[tokio::test]
+async fn h2r_a_connection_that_is_lost_ends_in_order() {
+    thread_local!(static PANICS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) });
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        PANICS.set(PANICS.get() + 1);
+        before(info);
+    }));
+    let mut gateway = Gateway::new().await;
+    let (front, cut) = cutting(gateway.node).await;
+    let _node = gateway.node(BOB, front, echo().await);
+    gateway.registered(1).await;
+    cut.send_replace(true);
+    gateway.registered(0).await;
+    gateway.running.shutdown.start(Duration::ZERO);
+    gateway.running.ended().await;
+    assert_eq!(PANICS.get(), 0, "all tasks of this test run on its thread");
+}
+
+/// Hands connections on to a node until they are cut.
+async fn cutting(node: SocketAddr) -> (SocketAddr, tokio::sync::watch::Sender<bool>) {
+    let (cut, is_cut) = tokio::sync::watch::channel(false);
+    let address = service(move |mut tcp| {
+        let mut is_cut = is_cut.clone();
+        async move {
+            let mut node = TcpStream::connect(node).await.unwrap();
+            tokio::select! {
+                _ = tokio::io::copy_bidirectional(&mut tcp, &mut node) => {}
+                () = async { drop(is_cut.wait_for(|it| *it).await) } => {}
+            }
+        }
+    })
+    .await;
+    (address, cut)
+}
