@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::hop::WebRoots;
 use crate::join::End;
 use crate::leg::TcpLeg;
 use crate::matcher::Target;
+use crate::network::canonical;
 use crate::tls::{IdentityError, provider};
 
 /// Rules by destination; the first that matches wins. Clones are cheap.
@@ -56,9 +58,13 @@ impl Egress {
         Self(rules.into())
     }
 
-    /// The rule for a destination, as it is written.
-    pub(crate) fn find(&self, destination: &Authority) -> Option<&EgressRule> {
-        self.0.iter().find(|rule| rule.target.matches(destination))
+    /// The rule for a destination, as it is written or as it was dialled: a network holds what a name led to.
+    pub(crate) fn find(&self, destination: &Authority, address: Option<IpAddr>) -> Option<&EgressRule> {
+        let address = address.map(canonical);
+        self.0.iter().find(|rule| {
+            rule.target.matches(destination)
+                || address.is_some_and(|ip| rule.target.allows(destination, Some(ip)))
+        })
     }
 }
 

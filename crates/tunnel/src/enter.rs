@@ -3,19 +3,18 @@
 //! Called by `serve` for every stream. A CONNECT is whoever its connection is; a POST with `x-tun` is whoever shows an
 //! identity inside its stream, whatever brought it here. Judges and dials nothing.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hbone_conn::{Request, Response, Stream, StreamError};
 use tokio::time::timeout;
+use tokio_rustls::TlsStream;
 
 use crate::authority::Authority;
-use crate::claims::Claims;
 use crate::decisive::repeated;
 use crate::errand::Errand;
-use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
 use crate::join::End;
+use crate::judge::Who;
 use crate::leg::InnerLeg;
 use crate::other::{Asker, hand_over};
 use crate::outcome::Break;
@@ -26,10 +25,10 @@ use crate::reject::Rejection;
 /// A caller that may be judged.
 pub(crate) struct Entered {
     pub(crate) near: Near,
-    pub(crate) source: Option<Arc<SpiffeId>>,
+    pub(crate) who: Who,
     pub(crate) authority: Authority,
-    /// What its token says, if it had to show one.
-    pub(crate) claims: Option<Arc<Claims>>,
+    /// It is inside its stream: what stands in the request are the words of whoever brought it.
+    pub(crate) inside: bool,
 }
 
 /// The caller's end of a tunnel to be.
@@ -57,7 +56,7 @@ impl From<Rejection> for Refused {
 pub(crate) async fn enter(
     request: &Request,
     mut stream: Stream,
-    (source, from): (Option<Arc<SpiffeId>>, SocketAddr),
+    who: Who,
     snapshot: &Snapshot,
 ) -> Result<Entered, Refused> {
     let config = &snapshot.config;
@@ -67,11 +66,11 @@ pub(crate) async fn enter(
     let authority = match Errand::of(request, &config.services) {
         Ok(Errand::Tunnel(authority)) => {
             let near = Near { end: End::Stream(stream), answered: false };
-            return Ok(Entered { near, source, authority, claims: None });
+            return Ok(Entered { near, who, authority, inside: false });
         }
         Ok(Errand::Inside(authority)) => authority,
         Ok(Errand::Other) if let Some(to) = config.other_requests => {
-            let asker = Asker { source: source.as_deref(), from };
+            let asker = Asker { source: who.source.as_deref(), from: who.from };
             return Err(Refused::Served(hand_over(stream, request, asker, to).await));
         }
         Ok(Errand::Other) => return Err(refused(stream, request, config, Rejection::NotTunnel)),
@@ -90,6 +89,10 @@ pub(crate) async fn enter(
     let limit = config.handshake_timeout;
     let shaken = timeout(limit, inner::accept(stream, &snapshot.tls, &authority)).await;
     let (tls, source) = shaken.unwrap_or(Err(InnerFault::Timeout(limit))).map_err(Rejection::Inner)?;
+    let name = match &tls {
+        TlsStream::Server(tls) => tls.get_ref().1.server_name().map(str::to_owned),
+        TlsStream::Client(_) => None,
+    };
     let near = Near { end: End::Other(Box::new(InnerLeg::new(tls))), answered: true };
     if admitted.as_ref().is_some_and(|admitted| !admitted.is_for(&source)) {
         let why = Rejection::Token(TokenRefusal::OtherIdentity);
@@ -97,7 +100,8 @@ pub(crate) async fn enter(
         return Err(why.into());
     }
     let claims = admitted.map(|admitted| admitted.claims);
-    Ok(Entered { near, source: Some(Arc::new(source)), authority, claims })
+    let who = Who { claims, ..Who::new(Some(Arc::new(source)), who.from).naming(name.as_deref()) };
+    Ok(Entered { near, who, authority, inside: true })
 }
 
 fn refused(mut stream: Stream, request: &Request, config: &InboundConfig, why: Rejection) -> Refused {

@@ -24,14 +24,15 @@ use crate::expiry;
 use crate::front::{FrontError, preamble};
 use crate::hush::Hush;
 use crate::identity::{SpiffeId, leaf_identity};
-use crate::inbound_config::{InboundConfig, InboundLimits, Snapshot};
+use crate::inbound_config::{InboundConfig, InboundLimits, Prepared, Snapshot};
+use crate::judge::Who;
 use crate::listener::Listener;
 use crate::network::{Network, canonical};
 use crate::pool::{Pool, PoolConfig};
 use crate::proxy_header::HeaderFault;
 use crate::reverse::gateway::Dialled;
 use crate::serve::Caller;
-use crate::share::{Held, Shares};
+use crate::share::{Held, Holder, Seat, Shares};
 use crate::sockets;
 use crate::tls::{H2R, IdentityError, validity};
 use crate::verify::PeerFault;
@@ -44,7 +45,7 @@ pub struct Inbound {
     doorway: Doorway,
     connections: Arc<Semaphore>,
     tunnels: Arc<Semaphore>,
-    /// What each identity holds of the two.
+    /// What each caller holds of the two.
     held: [Shares; 2],
     hush: Arc<Hush>,
 }
@@ -74,8 +75,13 @@ impl Inbound {
     /// # Errors
     /// When the identity cannot be used for TLS; the old configuration stays.
     pub fn replace(&self, config: InboundConfig) -> Result<(), IdentityError> {
-        self.snapshot.send_replace(Snapshot::new(config)?);
+        self.adopt(Prepared::new(config)?);
         Ok(())
+    }
+
+    /// The same, with what cannot fail any more: for several sides that change together or not at all.
+    pub fn adopt(&self, prepared: Prepared) {
+        self.snapshot.send_replace(prepared.0);
     }
 
     /// Takes connections until the drain starts, then says GOAWAY on all and waits until they have ended,
@@ -118,9 +124,9 @@ impl Inbound {
     ) {
         let snapshot = Arc::clone(&self.snapshot.borrow());
         sockets::expect_answers(&tcp, &snapshot.config.connection);
-        if let Some(trusted) = &snapshot.config.trusted {
+        if snapshot.config.trusted.is_some() {
             drop(place);
-            return self.in_the_clear((tcp, from), trusted, &snapshot.config, pool, &drain).await;
+            return self.in_the_clear((tcp, from), &snapshot.config, pool, &drain).await;
         }
         let limit = snapshot.config.handshake_timeout;
         let shaking = async {
@@ -135,7 +141,8 @@ impl Inbound {
         };
         drop(place);
         let admitted = shaken.and_then(|(shaken, from)| {
-            let slots = self.admit(&snapshot.config, &shaken.source)?;
+            let holder = Holder::Identity(Arc::clone(&shaken.source));
+            let slots = self.admit(&snapshot.config, &holder)?;
             Ok((shaken, from, slots))
         });
         let (Shaken { tls, source, not_after }, from, slots) = match admitted {
@@ -148,10 +155,12 @@ impl Inbound {
         } else {
             tracing::debug!(target: TARGET, source = %source, client = %from, "a node has connected");
             let connection = snapshot.config.connection.clone();
+            let name = tls.server_name().map(str::to_owned);
             let server_streams = snapshot.config.reverse.is_some();
             let connection = Config { server_streams, ..connection };
             let (handle, incoming, driver) = establish(Side::Server, tls, connection);
-            let met = Met { source: Some(Arc::clone(&source)), from, not_after };
+            let who = Who::new(Some(Arc::clone(&source)), from).naming(name.as_deref());
+            let met = Met { who, not_after };
             let own = handle.clone();
             let attending = self.attend((handle, incoming, tokio::spawn(driver)), met, pool, &drain);
             match &snapshot.config.reverse {
@@ -169,27 +178,26 @@ impl Inbound {
     async fn in_the_clear(
         &self,
         (tcp, from): (TcpStream, SocketAddr),
-        trusted: &[Network],
         config: &InboundConfig,
         pool: Pool,
         drain: &Drain,
     ) {
-        let refused = if trusted.iter().any(|network| network.contains(canonical(from.ip()))) {
-            Arc::clone(&self.connections).try_acquire_owned().map_err(|_| Unwelcome::Full)
+        let admitted = if config.takes(from.ip()) {
+            self.admit(config, &Holder::of(None, from.ip()))
         } else {
             Err(Unwelcome::Stranger)
         };
-        let slot = match refused {
-            Ok(slot) => slot,
+        let slots = match admitted {
+            Ok(slots) => slots,
             Err(reason) => {
                 sockets::reset(tcp);
                 return self.turn_away(&config.name, from, &reason);
             }
         };
         let (handle, incoming, driver) = establish(Side::Server, Plain::new(tcp), config.connection.clone());
-        let met = Met { source: None, from, not_after: config.identity.not_after() };
+        let met = Met { who: Who::new(None, from), not_after: config.identity.not_after() };
         self.attend((handle, incoming, tokio::spawn(driver)), met, pool, drain).await;
-        drop(slot);
+        drop(slots);
     }
 
     /// Serves a connection to its end, and says why it ended unless it was cut.
@@ -200,7 +208,8 @@ impl Inbound {
         pool: Pool,
         drain: &Drain,
     ) -> Option<ConnectionError> {
-        let Met { source, from, not_after } = met;
+        let Met { who, not_after } = met;
+        let from = who.from;
         let own_end = self.snapshot.borrow().config.identity.not_after();
         let say_goodbye = async {
             handle.drain(drain.started().await);
@@ -218,7 +227,7 @@ impl Inbound {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = self.streams(incoming, (source, from), &pool, drain) => {}
+            () = self.streams(incoming, &who, &pool, drain) => {}
             () = say_goodbye => {}
             () = expire => {}
         }
@@ -241,11 +250,11 @@ impl Inbound {
     fn admit(
         &self,
         config: &InboundConfig,
-        source: &Arc<SpiffeId>,
+        holder: &Holder,
     ) -> Result<(Held, OwnedSemaphorePermit), Unwelcome> {
         let share = config.connections_per_identity.unwrap_or_else(|| half(self.limits.connections));
-        let held = self.held[0].take(source, share);
-        let held = held.ok_or_else(|| Unwelcome::Greedy(Arc::clone(source), share))?;
+        let held = self.held[0].take(holder, share);
+        let held = held.ok_or_else(|| Unwelcome::Greedy(holder.clone(), share))?;
         let slot = Arc::clone(&self.connections).try_acquire_owned().map_err(|_| Unwelcome::Full)?;
         Ok((held, slot))
     }
@@ -266,32 +275,31 @@ impl Inbound {
     }
 
     /// Serves the streams of a connection until it has ended and all of them are done.
-    async fn streams(
-        &self,
-        mut incoming: Incoming,
-        (source, from): (Option<Arc<SpiffeId>>, SocketAddr),
-        pool: &Pool,
-        drain: &Drain,
-    ) {
+    async fn streams(&self, mut incoming: Incoming, who: &Who, pool: &Pool, drain: &Drain) {
         let mut tunnels = JoinSet::new();
         loop {
             tokio::select! {
                 next = incoming.accept() => {
                     let Some((request, mut stream)) = next else { break };
-                    let Some(slots) = self.slots_for(source.as_ref()) else {
-                        tracing::debug!(target: TARGET, client = %from, "all tunnels are in use");
+                    // Its network may have been taken out since it has connected.
+                    if !self.snapshot.borrow().config.takes(who.from.ip()) {
+                        tracing::debug!(target: TARGET, client = %who.from, "its network is trusted no more");
+                        stream.reset(ErrorCode::REFUSED_STREAM);
+                        continue;
+                    }
+                    let Some(seat) = self.seat_for(who) else {
+                        tracing::debug!(target: TARGET, client = %who.from, "all tunnels are in use");
                         stream.reset(ErrorCode::REFUSED_STREAM);
                         continue;
                     };
                     let caller = Box::new(Caller {
                         snapshots: self.snapshot.subscribe(),
-                        source: source.clone(),
-                        from,
+                        who: who.clone(),
                         drain: drain.clone(),
                         pool: pool.clone(),
                         request,
                         stream,
-                        place: slots,
+                        seat,
                     });
                     tunnels.spawn(caller.serve());
                 }
@@ -302,14 +310,11 @@ impl Inbound {
     }
 
     /// A place among the tunnels, within the caller's share.
-    fn slots_for(&self, source: Option<&Arc<SpiffeId>>) -> Option<(Option<Held>, OwnedSemaphorePermit)> {
+    fn seat_for(&self, who: &Who) -> Option<Seat> {
         let share = self.snapshot.borrow().config.tunnels_per_identity;
         let share = share.unwrap_or_else(|| half(self.limits.tunnels));
-        let held = match source {
-            Some(source) => Some(self.held[1].take(source, share)?),
-            None => None,
-        };
-        Some((held, Arc::clone(&self.tunnels).try_acquire_owned().ok()?))
+        let held = self.held[1].take(&Holder::of(who.source.as_ref(), who.from.ip()), share)?;
+        Some(Seat::new(held, share, Arc::clone(&self.tunnels).try_acquire_owned().ok()?))
     }
 }
 
@@ -320,9 +325,7 @@ fn half(limit: usize) -> usize {
 
 /// Who is at the other end of a connection that is served.
 pub(crate) struct Met {
-    /// Nobody where there is no TLS.
-    pub(crate) source: Option<Arc<SpiffeId>>,
-    pub(crate) from: SocketAddr,
+    pub(crate) who: Who,
     /// The last second in which its certificate is valid; without one ours.
     pub(crate) not_after: SystemTime,
 }
@@ -373,7 +376,7 @@ enum Unwelcome {
     /// Not of a declared network.
     Stranger,
     /// That caller has its share of the connections, which is so large.
-    Greedy(Arc<SpiffeId>, usize),
+    Greedy(Holder, usize),
 }
 
 impl Unwelcome {
@@ -421,9 +424,9 @@ impl std::fmt::Display for Unwelcome {
             Self::Full => {
                 f.write_str("all connections of this listener are in use; raise the limit or find the leak")
             }
-            Self::Greedy(source, share) => write!(
+            Self::Greedy(holder, share) => write!(
                 f,
-                "{source} has all {share} connections that one caller may have; \
+                "{holder} has all {share} connections that one caller may have; \
                  raise the limit, or check what it does"
             ),
         }

@@ -4,7 +4,7 @@
 //! touches a socket, and decides nothing.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 
 use crate::authority::Authority;
 use crate::egress::Egress;
-use crate::network::Network;
+use crate::network::{Network, canonical};
 use crate::outcome::RelayLimits;
 use crate::policy::Policy;
 use crate::post::TokenRules;
@@ -124,6 +124,14 @@ impl InboundConfig {
     }
 }
 
+impl InboundConfig {
+    /// Whether who comes from there may come without TLS, where there is none.
+    pub(crate) fn takes(&self, from: IpAddr) -> bool {
+        let known = |networks: &Vec<Network>| networks.iter().any(|it| it.contains(canonical(from)));
+        self.trusted.as_ref().is_none_or(known)
+    }
+}
+
 /// Limits that hold for a listener's whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InboundLimits {
@@ -140,6 +148,20 @@ impl Default for InboundLimits {
     /// 1024, 16 384 and 65 536.
     fn default() -> Self {
         Self { unauthenticated: 1024, connections: 16_384, tunnels: 65_536 }
+    }
+}
+
+/// A configuration of which all that may fail is done: to be taken over by [`Inbound::adopt`](crate::Inbound::adopt).
+#[derive(Clone, Debug)]
+pub struct Prepared(pub(crate) Arc<Snapshot>);
+
+impl Prepared {
+    /// Makes of a configuration what is served.
+    ///
+    /// # Errors
+    /// When the identity cannot be used for TLS.
+    pub fn new(config: InboundConfig) -> Result<Self, IdentityError> {
+        Snapshot::new(config).map(Self)
     }
 }
 

@@ -22,11 +22,23 @@ pub(crate) struct Who {
     /// None without mutual TLS.
     pub(crate) source: Option<Arc<SpiffeId>>,
     pub(crate) from: SocketAddr,
+    /// The name in its ClientHello, in lower case.
+    pub(crate) server_name: Option<Arc<str>>,
     /// What its token says, if it had to show one.
     pub(crate) claims: Option<Arc<Claims>>,
 }
 
 impl Who {
+    /// Who has dialled, or nobody, from an address; nothing else is known.
+    pub(crate) const fn new(source: Option<Arc<SpiffeId>>, from: SocketAddr) -> Self {
+        Self { source, from, server_name: None, claims: None }
+    }
+
+    /// With the name that it has called by TLS, if it has named one.
+    pub(crate) fn naming(self, name: Option<&str>) -> Self {
+        Self { server_name: name.map(|name| name.to_ascii_lowercase().into()), ..self }
+    }
+
     /// Whether the caller may have it. `address` is what would be dialled, once it is known; `onward` that another
     /// node is asked for it.
     pub(crate) fn judge(
@@ -84,6 +96,7 @@ impl Who {
         let own_listener = is_own_listener(&config.own_ports, authority, address);
         Access {
             from: Some(self.from.ip()),
+            server_name: self.server_name.as_deref(),
             listener: &config.name,
             claims: self.claims.as_deref(),
             address,

@@ -94,7 +94,7 @@ pub use front::{Account, Front, FrontError, HeadFault, HelloError, NameError, Na
 pub use hop::{Hop, InsideNode, PlainNode, UnixPlace, WebNode, WebRoots};
 pub use identity::{LeafError, SpiffeError, SpiffeId, TrustDomain, leaf_identity};
 pub use inbound::Inbound;
-pub use inbound_config::{InboundConfig, InboundLimits};
+pub use inbound_config::{InboundConfig, InboundLimits, Prepared};
 pub use judge::is_own_listener;
 pub use listener::Listener;
 pub use matcher::{ServerName, Source, Target, TargetError};
@@ -111,7 +111,8 @@ pub use reject::Rejection;
 pub use relay::relay;
 pub use resolver::{Resolve, Resolving, SystemResolver};
 pub use reverse::{
-    Reception, Registry, ReverseConfig, ReverseDialer, ReverseName, ReverseNameError, ReverseNames, Serves,
+    PreparedReverse, Reception, Registry, ReverseConfig, ReverseDialer, ReverseName, ReverseNameError,
+    ReverseNames, Serves,
 };
 pub use route::{Peer, Route, RouteError};
 pub use rule::{Action, Choice, Miss, Mode, Rule};

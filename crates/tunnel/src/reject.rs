@@ -63,6 +63,11 @@ pub enum Rejection {
         /// Why.
         fault: EgressFault,
     },
+    /// The caller inside a stream has its share of the tunnels.
+    Greedy {
+        /// Tunnels that one caller may have.
+        share: usize,
+    },
     /// The sockets of this node are used up.
     OutOfSockets,
     /// It has gone through too many gateways, or says nothing that can be meant of them.
@@ -95,6 +100,7 @@ impl Rejection {
             | Self::Unreachable { .. }
             | Self::DialTimeout { .. }
             | Self::Insecure { .. }
+            | Self::Greedy { .. }
             | Self::OutOfSockets
             | Self::Onward(_) => 503,
         }
@@ -119,6 +125,7 @@ impl Rejection {
             | Self::Authority(_)
             | Self::Denied(_)
             | Self::Insecure { .. }
+            | Self::Greedy { .. }
             | Self::OutOfSockets => None,
         }
     }
@@ -158,6 +165,10 @@ impl fmt::Display for Rejection {
                 write!(f, "{destination} did not answer within {after:?}; check address and firewalls")
             }
             Self::Insecure { destination, fault } => write!(f, "no TLS with {destination}: {fault}"),
+            Self::Greedy { share } => write!(
+                f,
+                "it has all {share} tunnels that one caller may have; raise the limit, or check what it does"
+            ),
             Self::OutOfSockets => f.write_str("no more sockets; raise the limit of open files"),
             Self::Hops(fault) => fault.fmt(f),
             Self::Onward(error) => write!(f, "it goes on through another node, and there: {error}"),

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::authority::Authority;
 use crate::dial::{DialError, Means, dial};
 use crate::drain::{Drain, Live};
-use crate::enter::{Entered, Refused, enter};
+use crate::enter::{Entered, Near, Refused, enter};
 use crate::front::Origin;
 use crate::identity::SpiffeId;
 use crate::inbound_config::{InboundConfig, Snapshot};
@@ -32,26 +32,26 @@ use crate::pool::{Lease, Pool};
 use crate::post::asking::X_TUN;
 use crate::proxy_header::{self, ProxyVersion};
 use crate::reject::Rejection;
+use crate::share::{Holder, Seat};
 use crate::sockets;
 use crate::way::Way;
 
 /// A stream, who opened it, and what it is served with.
-pub(crate) struct Caller<P> {
+pub(crate) struct Caller {
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// None where the connection has no TLS.
-    pub(crate) source: Option<Arc<SpiffeId>>,
-    pub(crate) from: SocketAddr,
+    /// Whoever its connection is.
+    pub(crate) who: Who,
     pub(crate) drain: Drain,
     /// To the nodes through which routes lead.
     pub(crate) pool: Pool,
     pub(crate) request: Request,
     pub(crate) stream: Stream,
     /// What the tunnel holds for as long as it lives.
-    pub(crate) place: P,
+    pub(crate) seat: Seat,
 }
 
 /// A tunnel that stands.
-struct Standing<P> {
+struct Standing {
     near: End,
     far: End,
     limits: RelayLimits,
@@ -60,7 +60,7 @@ struct Standing<P> {
     live: Live,
     /// On the connection to the next node.
     _lease: Option<Box<Lease>>,
-    _place: P,
+    _seat: Seat,
 }
 
 /// What may end a tunnel that stands.
@@ -103,7 +103,7 @@ impl From<Refused> for Failed {
     }
 }
 
-impl<P> Caller<P> {
+impl Caller {
     /// Serves the stream to its end. Boxed while it runs: a task keeps a second place for what it is given.
     pub(crate) async fn serve(self: Box<Self>) {
         // Boxed too: a tunnel is smaller without the ways to it.
@@ -117,39 +117,44 @@ impl<P> Caller<P> {
     }
 
     /// Judges, dials and answers; a failure is recorded.
-    async fn begin(self: Box<Self>) -> Option<Box<Standing<P>>> {
-        let Self { mut snapshots, source, from, drain, pool, request, stream, place } = *self;
+    async fn begin(self: Box<Self>) -> Option<Box<Standing>> {
+        let Self { mut snapshots, who, drain, pool, request, stream, mut seat } = *self;
         let mut live = drain.enter();
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
         let config = &snapshot.config;
-        let asked = request.field(X_TUN).or(request.authority()).unwrap_or_default();
-        let mut record = Record::start(Side::Inbound, &config.name, Origin::Address(from), asked);
-        record.told(Told::of(&request));
+        let asked = asked(&request);
+        let mut record = Record::start(Side::Inbound, &config.name, Origin::Address(who.from), asked);
         let entered = tokio::select! {
-            entered = enter(&request, stream, (source, from), &snapshot) => entered.map_err(Failed::from),
+            entered = enter(&request, stream, who, &snapshot) => entered.map_err(Failed::from),
             () = drain.expired() => Err(Failed::Drained),
         };
-        let Entered { mut near, source, authority, claims } = match entered {
+        let Entered { mut near, who, authority, inside } = match entered {
             Ok(entered) => entered,
             Err(failed) => return failed.record(record, config),
         };
-        if let Some(source) = &source {
+        if let Some(source) = &who.source {
             record.source(source);
         }
-        let who = Who { source, from, claims };
+        let told = Words { request: &request, inside };
+        record.told(told.by_caller().and_then(Told::of));
+        if let Some(source) = who.source.as_ref().filter(|_| inside)
+            && let Err(share) = seat.pass_on(Holder::Identity(Arc::clone(source)))
+        {
+            return refused(near, Rejection::Greedy { share }, record, config);
+        }
+        let Some(authority) = config.serves.destination(authority) else {
+            return refused(near, Rejection::NotServed, record, config);
+        };
+        record.destination(authority.to_string().as_bytes());
         let found = tokio::select! {
-            found = reach(&who, authority, &request, config, pool) => found.map_err(Failed::Rejected),
+            found = reach(&who, authority, told, config, pool) => found.map_err(Failed::Rejected),
             broken = near.failure() => Err(Failed::Gone(broken)),
             () = drain.expired() => Err(Failed::Drained),
         };
         let Found { end: far, authority, address, peer, lease } = match found {
             Ok(found) => found,
-            Err(failed) => {
-                if let Failed::Rejected(rejection) = &failed {
-                    near.refused(rejection, config.istio_status);
-                }
-                return failed.record(record, config);
-            }
+            Err(Failed::Rejected(why)) => return refused(near, why, record, config),
+            Err(failed) => return failed.record(record, config),
         };
         let near = match near.granted(config.baggage.as_deref()) {
             Ok(near) => near,
@@ -165,8 +170,34 @@ impl<P> Caller<P> {
         }
         let limits = config.relay;
         let watch = Watch { snapshots, who, drain, authority, address };
-        let (_lease, _place) = (lease, place);
-        Some(Box::new(Standing { near, far, limits, watch, record, live, _lease, _place }))
+        let (_lease, _seat) = (lease, seat);
+        Some(Box::new(Standing { near, far, limits, watch, record, live, _lease, _seat }))
+    }
+}
+
+/// What a request asks for, before anybody has looked at it.
+fn asked(request: &Request) -> &[u8] {
+    let inside = if request.method() == b"POST" { request.field(X_TUN) } else { None };
+    inside.or(request.authority()).unwrap_or_default()
+}
+
+/// Tells a caller that there is no tunnel, and writes it down.
+fn refused<T>(near: Near, why: Rejection, record: Record, config: &InboundConfig) -> Option<T> {
+    near.refused(&why, config.istio_status);
+    Failed::Rejected(why).record(record, config)
+}
+
+/// The fields of a request, and whether they are those of the caller.
+#[derive(Clone, Copy)]
+struct Words<'a> {
+    request: &'a Request,
+    /// The caller is inside the stream, and the request is of whoever brought it.
+    inside: bool,
+}
+
+impl<'a> Words<'a> {
+    fn by_caller(self) -> Option<&'a Request> {
+        (!self.inside).then_some(self.request)
     }
 }
 
@@ -190,20 +221,23 @@ impl Failed {
 async fn reach(
     who: &Who,
     authority: Authority,
-    request: &Request,
+    words: Words<'_>,
     config: &InboundConfig,
     pool: Pool,
 ) -> Result<Found, Rejection> {
-    let authority = config.serves.destination(authority).ok_or(Rejection::NotServed)?;
     // A name that nobody may reach is not even resolved.
     let way = config.routes.find(&authority);
     who.admit(config, &authority, None, way.is_some()).map_err(Rejection::Denied)?;
     match way {
-        Some(way) => onward(way, authority, (request, who.source.is_some()), config, pool).await,
+        Some(way) => {
+            let known = who.source.is_some() && !words.inside;
+            onward(way, authority, (words.request, known), config, pool).await
+        }
         None => {
             let mut found = here(who, authority, config).await?;
             if let (Some(version), End::Tcp(tcp)) = (config.proxy_protocol, &mut found.end) {
-                let client = client(request, config).unwrap_or(who.from);
+                let client = words.by_caller().and_then(|request| client(request, config));
+                let client = client.unwrap_or(who.from);
                 introduce(tcp, version, client, who.source.as_deref()).await?;
             }
             secured(found, config).await
@@ -213,7 +247,7 @@ async fn reach(
 
 /// Adds TLS where an egress rule wants it. The PROXY protocol stands before it.
 async fn secured(found: Found, config: &InboundConfig) -> Result<Found, Rejection> {
-    let Some(rule) = config.egress.find(&found.authority) else { return Ok(found) };
+    let Some(rule) = config.egress.find(&found.authority, found.address) else { return Ok(found) };
     let End::Tcp(tcp) = found.end else { return Ok(found) };
     let end = rule.secure(tcp, &found.authority, config.handshake_timeout).await;
     let end = end.map_err(|fault| Rejection::Insecure { destination: found.authority.clone(), fault })?;
@@ -291,7 +325,10 @@ impl Watch {
         let revoked = async {
             while snapshots.changed().await.is_ok() {
                 let snapshot = Arc::clone(&snapshots.borrow_and_update());
-                if who.judge(&snapshot.config, authority, *address, address.is_none()).is_err() {
+                let config = &snapshot.config;
+                let stays = config.takes(who.from.ip())
+                    && who.judge(config, authority, *address, address.is_none()).is_ok();
+                if !stays {
                     return;
                 }
             }

@@ -23,7 +23,8 @@ use crate::expiry;
 use crate::hop::Hop;
 use crate::identity::SpiffeId;
 use crate::inbound::{Inbound, Met};
-use crate::inbound_config::{InboundConfig, InboundLimits};
+use crate::inbound_config::{InboundConfig, InboundLimits, Prepared};
+use crate::judge::Who;
 use crate::pool::Pool;
 use crate::pool_plan::Backoff;
 use crate::route::Peer;
@@ -70,6 +71,23 @@ impl ReverseConfig {
     }
 }
 
+/// A configuration of which all that may fail is done: to be taken over by [`ReverseDialer::adopt`].
+#[derive(Clone, Debug)]
+pub struct PreparedReverse {
+    config: Arc<ReverseConfig>,
+    serving: Prepared,
+}
+
+impl PreparedReverse {
+    /// Makes of a configuration what is dialled with and served.
+    ///
+    /// # Errors
+    /// When the identity cannot be used for TLS.
+    pub fn new(config: ReverseConfig) -> Result<Self, IdentityError> {
+        Ok(Self { serving: Prepared::new(config.serving.clone())?, config: Arc::new(config) })
+    }
+}
+
 /// The node's side of a reverse tunnel. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct ReverseDialer {
@@ -101,9 +119,14 @@ impl ReverseDialer {
     /// # Errors
     /// When the identity cannot be used for TLS; the old configuration stays.
     pub fn replace(&self, config: ReverseConfig) -> Result<(), IdentityError> {
-        self.inbound.replace(config.serving.clone())?;
-        self.config.send_replace(Arc::new(config));
+        self.adopt(PreparedReverse::new(config)?);
         Ok(())
+    }
+
+    /// The same, with what cannot fail any more: for several sides that change together or not at all.
+    pub fn adopt(&self, prepared: PreparedReverse) {
+        self.inbound.adopt(prepared.serving);
+        self.config.send_replace(prepared.config);
     }
 
     /// Holds a connection to the gateway until the drain starts, then says GOAWAY and waits for the last tunnel, which
@@ -171,7 +194,7 @@ impl ReverseDialer {
         let refusal = TunnelError::NotAdmitted { peer: gateway.address.clone() };
         let (hop, who) = (Hop::Node(gateway.clone()), (peer.clone(), not_after));
         let adopted = config.shared.then(|| pool.adopt(identity, &hop, handle.clone(), who));
-        let met = Met { source: Some(Arc::new(peer.clone())), from: address, not_after };
+        let met = Met { who: Who::new(Some(Arc::new(peer.clone())), address), not_after };
         let (inbound, pool) = (self.inbound.clone(), pool.clone());
         let (drain, trouble) = (drain.clone(), trouble.clone());
         let (own, section) = (handle.clone(), config.serving.name.clone());

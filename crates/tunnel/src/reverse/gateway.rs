@@ -150,7 +150,8 @@ impl Reception {
                 vec![name]
             }
         };
-        let registered = self.registry.register(&names, source, handle, from);
+        let may_hold = |name: &ReverseName, holder: &SpiffeId| self.names.may_hold(name, holder, local);
+        let registered = self.registry.register(&names, source, handle, from, may_hold);
         let (registration, older) = registered.map_err(Refusal::Taken)?;
         for older in older {
             tokio::spawn(end_if_stale(older));

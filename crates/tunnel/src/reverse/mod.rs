@@ -12,7 +12,7 @@ mod names;
 mod registry;
 mod serves;
 
-pub use dialer::{ReverseConfig, ReverseDialer};
+pub use dialer::{PreparedReverse, ReverseConfig, ReverseDialer};
 pub use gateway::Reception;
 pub use name::{ReverseName, ReverseNameError};
 pub use names::ReverseNames;

@@ -89,7 +89,7 @@ impl Registry {
     }
 
     /// Registers a connection under all of `names` that nobody else holds, and hands back the older connections of the
-    /// same holder, which may be stale.
+    /// same holder, which may be stale. `may_hold` says whether a holder may go on, by the rules of now.
     ///
     /// # Errors
     /// When somebody else holds all of them: the first.
@@ -99,6 +99,7 @@ impl Registry {
         holder: &Arc<SpiffeId>,
         handle: &Handle,
         from: SocketAddr,
+        may_hold: impl Fn(&ReverseName, &SpiffeId) -> bool,
     ) -> Result<(Registration, Vec<Handle>), Option<Taken>> {
         let from = Authority::try_from(from).map_err(|_| None)?;
         let serial = self.shared.serial.fetch_add(1, Ordering::Relaxed);
@@ -110,11 +111,13 @@ impl Registry {
             let entry =
                 entry.or_insert_with(|| Entry { holder: Arc::clone(holder), connections: Vec::new() });
             if entry.holder != *holder {
-                if entry.connections.iter().any(|it| it.handle.is_open()) {
+                let stands = may_hold(name, &entry.holder);
+                if stands && entry.connections.iter().any(|it| it.handle.is_open()) {
                     taken.get_or_insert(Taken { name: name.clone(), holder: Arc::clone(&entry.holder) });
                     continue;
                 }
-                // Those that are going away take nothing more: the name is free.
+                // Those that are going away take nothing more, and those whose name is bound to others now hold it no
+                // more: the name is free. Tunnels that stand go on.
                 *entry = Entry { holder: Arc::clone(holder), connections: Vec::new() };
             }
             older.extend(entry.connections.iter().map(|it| (it.serial, it.handle.clone())));

@@ -41,6 +41,10 @@ impl Ca {
         self.0.der().clone()
     }
 
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A leaf that is valid from an hour ago until `seconds` from now.
     pub(crate) fn leaf(&self, uri: &str, seconds: i64) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().unwrap();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
+mod callers;
 mod captured;
 mod common;
 mod descriptors;

@@ -225,7 +225,7 @@ pub(crate) fn inner(identity: &Identity, destination: SocketAddr) -> TlsConnecto
 }
 
 /// A tunnel by hand: `outer` brings it, `inside` is in it.
-async fn enter(
+pub(crate) async fn enter(
     outer: &Identity,
     inside: &Identity,
     node: SocketAddr,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_tunnel::{
-    Front, InboundConfig, InboundLimits, OutboundConfig, Peer, Pool, PoolConfig, Reception, Registry,
-    ReverseConfig, ReverseDialer, ReverseName, ReverseNames, ReversePeer, Routes, Serves, Shutdown, Way,
+    Front, Inbound, InboundConfig, InboundLimits, OutboundConfig, Peer, Pool, PoolConfig, Reception,
+    Registry, ReverseConfig, ReverseDialer, ReverseName, ReverseNames, ReversePeer, Routes, Serves, Shutdown,
+    Way,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +23,7 @@ const GATE: &str = "spiffe://td/ns/a/sa/gate";
 /// A gateway with an entry whose connections go to who holds `home`.
 struct Gateway {
     running: Running,
+    inbound: Inbound,
     ca: Arc<Ca>,
     registry: Registry,
     /// Nodes dial here.
@@ -39,17 +41,14 @@ impl Gateway {
     async fn on(listener: TcpListener, ca: Arc<Ca>) -> Self {
         let (mut running, registry, node) =
             (Running::new(), Registry::default(), listener.local_addr().unwrap());
-        let mut names = ReverseNames::default();
-        names.bind(name("home"), &[id(BOB)]);
-        let mut config = InboundConfig::new("gate", ca.identity(GATE), loopback_policy(GATE));
-        config.reverse = Some(Reception { registry: registry.clone(), names: Arc::new(names) });
-        running.inbound_on(listener, config, InboundLimits::default());
+        let config = reception(&ca, &registry, BOB);
+        let inbound = running.inbound_on(listener, config, InboundLimits::default());
         let way = Way::Reverse(ReversePeer { name: name("home"), expected: vec![id(BOB)] });
         let front = Front::Fixed("web.home:80".parse().unwrap());
         let out = OutboundConfig::with_front("out", front, Routes::all(way), ca.identity(GATE));
         let pool = Pool::new(PoolConfig { registry: registry.clone(), ..PoolConfig::default() });
         let (entry, _) = running.outbound(out, pool).await;
-        Self { running, ca, registry, node, entry }
+        Self { running, inbound, ca, registry, node, entry }
     }
 
     /// A node that serves one local service to this gateway, which it dials at `at`.
@@ -72,6 +71,15 @@ impl Gateway {
         fin(&client);
         assert_eq!(read_end(&mut client).await, (b"ping".to_vec(), End::Fin));
     }
+}
+
+/// A gateway's side where `home` is bound to one identity.
+fn reception(ca: &Ca, registry: &Registry, holder: &str) -> InboundConfig {
+    let mut names = ReverseNames::default();
+    names.bind(name("home"), &[id(holder)]);
+    let mut config = InboundConfig::new("gate", ca.identity(GATE), loopback_policy(GATE));
+    config.reverse = Some(Reception { registry: registry.clone(), names: Arc::new(names) });
+    config
 }
 
 /// A node behind the gateway.
@@ -165,6 +173,20 @@ async fn t33_another_identity_is_refused_a_name_that_is_not_its_own_and_tries_on
     assert!(told[0].contains("does not let us hold the name"), "{told:?}");
     let _owner = gateway.node(BOB, gateway.node, service);
     gateway.round_trip().await;
+}
+
+#[tokio::test]
+async fn t33_a_name_that_is_bound_anew_goes_to_its_new_holder_though_the_old_one_is_there() {
+    let (gateway, service) = (Gateway::new().await, echo().await);
+    let _old = gateway.node(BOB, gateway.node, service);
+    gateway.registered(1).await;
+    gateway.inbound.replace(reception(&gateway.ca, &gateway.registry, ALICE)).unwrap();
+    let serves = Serves::One(service.try_into().unwrap());
+    let _new = Node::start(&gateway.ca, ALICE, gateway.node, serves, Some("home"));
+    let told = within(captured::events("a node is registered", 2)).await;
+    assert!(told[1].contains(ALICE) && told[1].contains("names=home "), "{told:?}");
+    assert_eq!(gateway.registry.connections(&name("home")), 1, "the old holder is out");
+    assert_eq!(gateway.registry.connections(&name(BOB)), 1, "its own names are its own");
 }
 
 /// Hands connections on to a node until it freezes: then they stay open, and nothing passes.
