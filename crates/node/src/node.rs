@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hbone_tunnel::{
-    Drain, DrainReport, Inbound, Listener, Outbound, Pool, PoolConfig, PoolReport, Registry, Shutdown, drain,
-    mark_connections,
+    Drain, DrainReport, Inbound, Listener, Outbound, Pool, PoolConfig, PoolReport, Prepared, Registry,
+    Shutdown, drain, mark_connections,
 };
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -124,15 +124,23 @@ impl Node {
     /// Listeners that are not the same, by name; an identity that TLS refuses. The old configuration stays.
     pub fn reload(&self, config: &Resolved) -> Result<(), Failure> {
         self.same_listeners(config)?;
-        mark_connections(config.mark).map_err(|error| unmarked(config.mark, &error))?;
+        // All that may fail comes first.
+        let mut inbounds = Vec::new();
         for (at, side) in &self.inbounds {
-            // All have the same identity: what the first takes, none refuses.
             if let Some(inbound) = config.inbounds.iter().find(|inbound| inbound.name == at.name) {
-                side.replace(reverse::inbound(config, inbound, &self.own_ports, &self.registry))
-                    .map_err(|error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", at.name)))?;
+                let chosen = reverse::inbound(config, inbound, &self.own_ports, &self.registry);
+                let failed = |error| Failure::new(Exit::Usage, format!("listener `{}`: {error}", at.name));
+                inbounds.push((side, Prepared::new(chosen).map_err(failed)?));
             }
         }
-        reverse::reload(&self.dialers, config, &self.own_ports)?;
+        let dialers = reverse::prepared(&self.dialers, config, &self.own_ports)?;
+        mark_connections(config.mark).map_err(|error| unmarked(config.mark, &error))?;
+        for (side, prepared) in inbounds {
+            side.adopt(prepared);
+        }
+        for (side, prepared) in dialers {
+            side.adopt(prepared);
+        }
         for (at, side) in &self.captures {
             if let Some(capture) = config.captures.iter().find(|capture| capture.name == at.name) {
                 side.replace(settings::outbound(config, capture, &self.own_ports));

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hbone_tunnel::{InboundConfig, Reception, Registry, ReverseConfig, ReverseDialer};
+use hbone_tunnel::{InboundConfig, PreparedReverse, Reception, Registry, ReverseConfig, ReverseDialer};
 
 use crate::config::{self, Resolved, Reverse};
 use crate::exit::{Exit, Failure};
@@ -45,17 +45,23 @@ pub(crate) fn dialers(config: &Resolved, own_ports: &[u16]) -> Result<Vec<Dialer
     Ok(dialers)
 }
 
-/// Lets dialers follow another configuration, in which the same ones exist.
+/// What dialers are to take over of another configuration, in which the same ones exist.
 ///
 /// # Errors
 /// An identity that TLS refuses.
-pub(crate) fn reload(dialers: &[Dialer], config: &Resolved, own_ports: &[u16]) -> Result<(), Failure> {
+pub(crate) fn prepared<'d>(
+    dialers: &'d [Dialer],
+    config: &Resolved,
+    own_ports: &[u16],
+) -> Result<Vec<(&'d ReverseDialer, PreparedReverse)>, Failure> {
+    let mut all = Vec::new();
     for (key, chosen) in wanted(config, own_ports)? {
         if let Some(dialer) = dialers.iter().find(|dialer| dialer.key == key) {
-            dialer.side.replace(chosen).map_err(|error| failed(&key.0, &error))?;
+            let prepared = PreparedReverse::new(chosen).map_err(|error| failed(&key.0, &error))?;
+            all.push((&dialer.side, prepared));
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Sections that are new, gone, or ask for other names.
