@@ -19,7 +19,6 @@ pub(crate) fn inbound(config: &Resolved, inbound: &Inbound, own_ports: &[u16]) -
     settings.proxy_protocol = inbound.proxy_protocol;
     settings.trust_forwarded = inbound.trust_forwarded;
     settings.routes = inbound.routes.clone();
-    settings.egress = config.egress_of(&inbound.name);
     settings.services = inbound.services.clone();
     settings.tokens = inbound.tokens.clone();
     settings.other_requests = inbound.other_requests;
@@ -37,6 +36,7 @@ pub(crate) fn serving(
     let limits = &config.limits;
     let mut settings = InboundConfig::new(name, Arc::clone(&config.identity), policy);
     settings.own_ports = own_ports.to_vec();
+    settings.egress = config.egress_of(name);
     settings.baggage = config.baggage.clone();
     settings.tracing = config.tracing;
     settings.onward_timeout = limits.setup_timeout;

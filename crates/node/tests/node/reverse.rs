@@ -90,6 +90,20 @@ fn h2r_a_node_without_a_listener_is_reached_through_the_gateway_that_it_has_dial
 }
 
 #[test]
+fn h2r_what_is_given_away_gets_tls_where_an_egress_rule_wants_it() {
+    let (lab, plain) = (lab(), echo());
+    lab.write("public.pem", &PublicAuthority::new().pem());
+    let gate = gateway(&lab, "127.0.0.1:0");
+    let egress = "[[egress]]\ndestination = \"127.0.0.0/8\"\ntls = { roots = \"public.pem\" }\n";
+    let _node = NodeProcess::start(&home(&lab, "home", gate.address("in"), plain, egress));
+    // What does not speak TLS is not spoken to in the clear.
+    let mut client = connect(gate.address("out"));
+    let _ = client.write_all(b"in the clear");
+    let end = client.read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
+}
+
+#[test]
 fn h2r_a_node_is_reached_on_the_ordinary_connection_that_it_has_dialled() {
     let (lab, service) = (lab(), echo());
     let gate = gateway(&lab, "127.0.0.1:0");
