@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, WaitOptions, waitpid};
 use serde_json::Value;
 
 use crate::common::hbone;
@@ -71,6 +72,13 @@ impl Process {
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.unwrap().success());
+    }
+
+    /// Stops it, and waits until it stands still: it runs on for a moment after the signal.
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+        let stopped = waitpid(Pid::from_raw(self.child.id() as i32), WaitOptions::UNTRACED).unwrap();
+        assert!(stopped.is_some_and(|(_, status)| status.stopped()), "it ended instead");
     }
 
     /// Waits for the end; the exit code, or -1 after a signal.

@@ -129,7 +129,7 @@ fn stuck_upload(limits: &str) -> (Pair, Vec<u8>, Receiver<Upload>) {
     let mut pair = Pair::with_limits(&[address], limits);
     let mut client = pair.connect(0);
     client.read_to_end(&mut Vec::new()).unwrap();
-    pair.bob.process().signal("STOP");
+    pair.bob.process().stop();
     let sent: Vec<u8> =
         (0..300_000_u32).map(|index| index.wrapping_mul(0x9e37_79b9).to_be_bytes()[0]).collect();
     client.write_all(&sent).unwrap();
@@ -166,7 +166,7 @@ fn f11_a_tunnel_that_is_refused_during_the_drain_is_no_reset_one() {
     let mut live = pair.connect(0);
     live.write_all(b"word").unwrap();
     live.read_exact(&mut [0; 4]).unwrap();
-    pair.bob.process().signal("STOP");
+    pair.bob.process().stop();
     let mut refused = pair.connect(1);
     refused.write_all(b"word").unwrap();
     // A reload and back: by then the connection has been taken.

@@ -121,7 +121,7 @@ fn f01_a_node_that_was_killed_leaves_a_file_that_the_next_takes_over_and_cuts_it
     let output = hbone().args(["run", "-c", &config]).output().unwrap();
     assert!(code(&output) == 1 && stderr(&output).contains("it is taken"), "{}", stderr(&output));
     // What nobody has read makes the end of a killed process a reset, which an end is not.
-    sockets.alice.process().signal("STOP");
+    sockets.alice.process().stop();
     live.write_all(b"unread").unwrap();
     sockets.alice.process().signal("KILL");
     let end = live.read(&mut [0]).expect_err("must be a reset");
