@@ -4,15 +4,15 @@
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
+use super::content::Watched;
 use super::table::Lost;
 use crate::error::TunnelError;
 
 /// The content of a response: a workload's, or a line of ours.
-pub(super) type Content = Either<Incoming, Full<Bytes>>;
+pub(super) type Content = Either<Watched, Full<Bytes>>;
 
 /// To a request that goes nowhere.
 pub(super) fn lost(lost: Lost) -> Response<Content> {

@@ -18,11 +18,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
 
 use super::answer::Content;
 use super::exchange::{Far, Shared, exchange};
 use super::table::WebFront;
-use super::wire::Wire;
+use super::wire::{Watch, Wire};
 use crate::authority::HostName;
 use crate::drain::Drain;
 use crate::front::Origin;
@@ -62,18 +63,23 @@ pub(crate) async fn serve(near: End, connection: Connection) -> bool {
             Box::pin(async move { Ok(exchange(&shared, request).await) }) as Answering
         })
     };
-    let wire = TokioIo::new(Wire::new(near.into_leg()));
+    let wire = Wire::new(near.into_leg());
+    let mut watch = wire.watch(shared.connection.limits);
     let mut http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MOST_OF_A_HEAD)
-        .serve_connection(wire, service);
+        .serve_connection(TokioIo::new(wire), service);
     let mut draining = false;
     let ended = loop {
         tokio::select! {
+            biased;
             end = poll_fn(|cx| http.poll_without_shutdown(cx)) => {
                 break end;
             }
+            // A client that takes nothing, whatever waits for it here: a reset. While it takes all there is, hyper's
+            // time for the next head counts, or the watch over the far end.
+            _ = poll_fn(|cx| watch.poll_stuck(cx)) => return false,
             _ = drain.started(), if !draining => {
                 draining = true;
                 Pin::new(&mut http).graceful_shutdown();
@@ -85,10 +91,9 @@ pub(crate) async fn serve(near: End, connection: Connection) -> bool {
     let parts = http.into_parts();
     let (wire, read) = (parts.io.into_inner(), parts.read_buf);
     let turned = shared.turned.lock().take();
-    if let Some(far) = turned
-        && let Ok(far) = far.await
-    {
-        return turn(wire, read, far, &shared.connection.limits, &drain).await;
+    if let Some(far) = turned {
+        let near = ended.is_ok().then_some((wire, read, watch));
+        return turned_over(near, far, &shared.connection.limits, &drain).await;
     }
     // A head that never came is no loss, and one that was refused has been answered. Anything else may be a response
     // that is not whole.
@@ -96,21 +101,45 @@ pub(crate) async fn serve(near: End, connection: Connection) -> bool {
         error.is_timeout() || (error.is_parse() && shared.requests.load(Ordering::Relaxed) == 0)
     };
     let whole = ended.as_ref().err().is_none_or(harmless);
-    if whole {
-        wire.finish().await;
-    }
-    whole
+    whole && wire.finish().await
 }
 
-/// From here on it is no HTTP.
-async fn turn(near: Wire, read: Bytes, far: Far, limits: &RelayLimits, drain: &Drain) -> bool {
-    let Far { wire, read: early, mut record, lease, mut live } = far;
-    let mut near = near;
+/// From here on it is no HTTP. Without one of its ends, what the other has is a cut.
+pub(super) async fn turned_over(
+    near: Option<(Wire, Bytes, Watch)>,
+    far: oneshot::Receiver<Far>,
+    limits: &RelayLimits,
+    drain: &Drain,
+) -> bool {
+    match (near, far.await) {
+        (Some(near), Ok(far)) => turn(near, far, limits, drain).await,
+        (None, Ok(far)) => {
+            far.cut(Break::Http);
+            false
+        }
+        (_, Err(_)) => false,
+    }
+}
+
+async fn turn(
+    (mut near, read, mut watch): (Wire, Bytes, Watch),
+    mut far: Far,
+    limits: &RelayLimits,
+    drain: &Drain,
+) -> bool {
+    let early = std::mem::take(&mut far.read);
     let greeted = tokio::select! {
-        written = near.write_all(&early) => written.is_ok(),
-        () = drain.expired() => false,
+        biased;
+        written = near.write_all(&early) => written.map_err(|_| Break::Http),
+        broken = poll_fn(|cx| watch.poll_stuck(cx)) => Err(broken),
+        () = drain.expired() => Err(Break::Drained),
     };
-    let (Some(near), Some(far), true) = (near.into_leg(), wire.into_leg(), greeted) else { return false };
+    if let Err(broken) = greeted {
+        far.cut(broken);
+        return false;
+    }
+    let Far { wire, mut record, lease, mut live, .. } = far;
+    let (Some(near), Some(far)) = (near.into_leg(), wire.into_leg()) else { return false };
     let stop = pin!(async {
         drain.expired().await;
         Break::Drained

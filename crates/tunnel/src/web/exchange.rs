@@ -3,9 +3,9 @@
 //! Called by client.rs for each request of a connection. The tunnel has a task of its own, as octets of a response may
 //! still be on their way when the next request waits. One record for each tunnel.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Either;
@@ -16,13 +16,13 @@ use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use super::answer::{self, Content};
 use super::client::Connection;
+use super::content::Watched;
 use super::fields::{self, Known};
 use super::table::WebRoute;
-use super::wire::{Silence, Wire};
+use super::wire::{Watch, Wire};
 use crate::drain::{Drain, Live};
 use crate::error::TunnelError;
 use crate::metadata::{BAGGAGE, FORWARDED, forwarded};
@@ -38,6 +38,37 @@ pub(super) struct Shared {
     pub(super) requests: AtomicUsize,
     /// The far end of the request that turned into another protocol.
     pub(super) turned: Mutex<Option<oneshot::Receiver<Far>>>,
+}
+
+/// What became of a content that is not cut.
+pub(super) enum Fate {
+    /// It was taken to its end.
+    Whole,
+    /// There is none: another protocol begins, and who speaks it wants the far end.
+    Turned(oneshot::Sender<Far>),
+}
+
+/// What an exchange and the task of its tunnel tell each other. Who goes without a word has broken off.
+struct Asking {
+    /// What becomes of the content of the request.
+    asked: oneshot::Sender<Fate>,
+    /// And of the response.
+    answered: oneshot::Sender<Fate>,
+    broken: oneshot::Receiver<Break>,
+}
+
+/// The task's end of it.
+struct Hearing {
+    asked: oneshot::Receiver<Fate>,
+    answered: oneshot::Receiver<Fate>,
+    broken: oneshot::Sender<Break>,
+}
+
+fn pair() -> (Asking, Hearing) {
+    let ((asked, hears_asked), (answered, hears_answered)) = (oneshot::channel(), oneshot::channel());
+    let (breaks, broken) = oneshot::channel();
+    let asking = Asking { asked, answered, broken };
+    (asking, Hearing { asked: hears_asked, answered: hears_answered, broken: breaks })
 }
 
 /// The far end of a tunnel that carries no HTTP any more.
@@ -78,19 +109,18 @@ pub(super) async fn exchange(shared: &Shared, request: Request<Incoming>) -> Res
         Uri::from(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    let (mut sender, far) = match open(connection, route).await {
+    let (mut sender, Asking { asked, answered, broken }) = match open(connection, route).await {
         Ok(opened) => opened,
         Err(error) => return answer::closed(&error),
     };
-    let asking = sender.send_request(Request::from_parts(parts, content));
-    let answered = match connection.limits.idle {
-        Some(limit) => timeout(limit, asking).await,
-        None => Ok(asking.await),
-    };
-    match answered {
-        Ok(Ok(response)) => pass_on(shared, response, far, upgrade),
-        Ok(Err(_)) => answer::broken(),
-        Err(_) => answer::too_late(),
+    let content = Watched::new(content, asked);
+    if let Ok(response) = sender.send_request(Request::from_parts(parts, content)).await {
+        return pass_on(shared, response, answered, upgrade);
+    }
+    drop((sender, answered));
+    match broken.await {
+        Ok(Break::Idle(_)) => answer::too_late(),
+        Ok(_) | Err(_) => answer::broken(),
     }
 }
 
@@ -98,7 +128,7 @@ pub(super) async fn exchange(shared: &Shared, request: Request<Incoming>) -> Res
 fn pass_on(
     shared: &Shared,
     response: Response<Incoming>,
-    mut far: oneshot::Receiver<Far>,
+    answered: oneshot::Sender<Fate>,
     upgrade: bool,
 ) -> Response<Content> {
     let (mut parts, content) = response.into_parts();
@@ -111,21 +141,20 @@ fn pass_on(
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     if turns {
+        let (give, far) = oneshot::channel();
         *shared.turned.lock() = Some(far);
+        // A task that has gone by now gives nothing, which is a cut.
+        let _ = answered.send(Fate::Turned(give));
         return Response::from_parts(parts, answer::nothing());
     }
-    far.close();
-    if let Ok(far) = far.try_recv() {
-        tokio::spawn(far.finish());
-    }
-    Response::from_parts(parts, Either::Left(content))
+    Response::from_parts(parts, Either::Left(Watched::new(content, answered)))
 }
 
 /// Opens a tunnel to the workload, with HTTP/1.1 on it and a task that drives it.
 async fn open(
     connection: &Connection,
     route: &WebRoute,
-) -> Result<(http1::SendRequest<Incoming>, oneshot::Receiver<Far>), TunnelError> {
+) -> Result<(http1::SendRequest<Watched>, Asking), TunnelError> {
     let destination = route.destination.to_string();
     let (listener, from) = (&connection.listener, connection.from);
     let mut record = Record::start(Side::Outbound, listener, from, destination.as_bytes());
@@ -148,13 +177,20 @@ async fn open(
     }
     live.stands();
     let wire = Wire::new(end.into_leg());
-    let silence = (wire.silence(), connection.limits.idle);
+    let stop = stopped(wire.watch(connection.limits), connection.drain.clone());
     let handshake = http1::handshake(TokioIo::new(wire)).await;
     let Ok((sender, http)) = handshake else { return Err(TunnelError::ClientGone) };
-    let (give, far) = oneshot::channel();
-    let drain = connection.drain.clone();
-    tokio::spawn(drive(http, give, (record, lease, live), silence, drain));
-    Ok((sender, far))
+    let (asking, hearing) = pair();
+    tokio::spawn(drive(http, hearing, (record, lease, live), stop));
+    Ok((sender, asking))
+}
+
+/// Why it must not go on, once it must not.
+async fn stopped(mut watch: Watch, drain: Drain) -> Break {
+    tokio::select! {
+        broken = poll_fn(|cx| watch.poll_silent(cx)) => broken,
+        () = drain.expired() => Break::Drained,
+    }
 }
 
 fn told(connection: &Connection) -> Vec<(&'static str, String)> {
@@ -168,29 +204,45 @@ fn told(connection: &Connection) -> Vec<(&'static str, String)> {
     told
 }
 
-/// Carries one exchange, and ends the tunnel, unless the client's side takes it for another protocol.
+/// Carries one exchange, and ends the tunnel, unless the client's side takes it for another protocol. It ends in peace
+/// only when both contents were taken to their ends.
 async fn drive(
-    mut http: http1::Connection<TokioIo<Wire>, Incoming>,
-    give: oneshot::Sender<Far>,
+    mut http: http1::Connection<TokioIo<Wire>, Watched>,
+    mut hearing: Hearing,
     (record, lease, live): (Record, Option<Lease>, Live),
-    (silence, limit): (Silence, Option<Duration>),
-    drain: Drain,
+    stop: impl Future<Output = Break>,
 ) {
+    let mut stop = pin!(stop);
     let ended = tokio::select! {
+        biased;
         ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => ended.map_err(|_| Break::Http),
-        () = drain.expired() => Err(Break::Drained),
-        limit = silence.lasts(limit) => Err(Break::Idle(limit)),
+        broken = &mut stop => Err(broken),
     };
     let parts = http.into_parts();
-    let (wire, read) = (parts.io.into_inner(), parts.read_buf);
-    match ended {
-        Ok(()) => {
-            let far = Far { wire, read, record, lease, live };
+    let far = Far { wire: parts.io.into_inner(), read: parts.read_buf, record, lease, live };
+    let fate = match ended {
+        // What of the request was not taken by now will never be.
+        Ok(()) if hearing.asked.try_recv().is_err() => Err(Break::Http),
+        // The client's side may still have to take the rest of the response.
+        Ok(()) => tokio::select! {
+            biased;
+            fate = &mut hearing.answered => fate.map_err(|_| Break::Http),
+            broken = &mut stop => Err(broken),
+        },
+        Err(broken) => Err(broken),
+    };
+    match fate {
+        Ok(Fate::Whole) => far.finish().await,
+        Ok(Fate::Turned(give)) => {
             if let Err(far) = give.send(far) {
-                far.finish().await;
+                far.cut(Break::Http);
             }
         }
-        Err(broken) => record.ended(&relayed(&wire, Some(broken))),
+        Err(broken) => {
+            far.cut(broken.clone());
+            // Told to a request that waits for its answer.
+            let _ = hearing.broken.send(broken);
+        }
     }
 }
 
@@ -202,12 +254,17 @@ impl Far {
         self.live.finished();
         self.record.ended(&relayed);
     }
+
+    /// Ends it as a reset.
+    pub(super) fn cut(self, broken: Break) {
+        self.record.ended(&relayed(&self.wire, Some(broken)));
+    }
 }
 
 fn relayed(wire: &Wire, broken: Option<Break>) -> Relayed {
     let finished = broken.is_none();
-    let (up, down) =
-        (Direction { octets: wire.written, finished }, Direction { octets: wire.read, finished });
+    let (read, written) = wire.octets();
+    let (up, down) = (Direction { octets: written, finished }, Direction { octets: read, finished });
     Relayed { up, down, broken }
 }
 

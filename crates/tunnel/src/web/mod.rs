@@ -6,6 +6,7 @@
 
 mod answer;
 mod client;
+mod content;
 mod exchange;
 mod fields;
 mod path;
@@ -15,3 +16,6 @@ mod wire;
 pub(crate) use client::{Connection, serve};
 pub use path::PathPrefix;
 pub use table::{WebFront, WebRoute};
+
+#[cfg(test)]
+mod tests;

@@ -1,36 +1,63 @@
 //! A leg as hyper takes it: counted, and ended as a reset unless it is finished.
 //!
-//! Used on both sides of an exchange. Knows nothing of HTTP.
+//! Used on both sides of an exchange. Who has given it away can still watch what moves in it. Knows nothing of HTTP.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use crate::counter::Counter;
 use crate::leg::AnyLeg;
+use crate::outcome::{Break, RelayLimits};
+use crate::silence::Silence;
 
 /// The leg.
 pub(super) struct Wire {
     /// None once it has been taken out.
     leg: Option<AnyLeg>,
-    pub(super) read: u64,
-    pub(super) written: u64,
-    moved: Arc<AtomicU64>,
+    moves: Arc<Moves>,
+}
+
+/// What has moved.
+struct Moves {
+    start: Instant,
+    both: Mutex<Both>,
+}
+
+#[derive(Default)]
+struct Both {
+    read: Counter,
+    written: Counter,
+}
+
+impl Moves {
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Wire {
     pub(super) fn new(leg: AnyLeg) -> Self {
-        Self { leg: Some(leg), read: 0, written: 0, moved: Arc::default() }
+        let moves = Moves { start: Instant::now(), both: Mutex::default() };
+        Self { leg: Some(leg), moves: Arc::new(moves) }
     }
 
     /// Looks at it from outside, whoever has it.
-    pub(super) fn silence(&self) -> Silence {
-        Silence(Arc::clone(&self.moved))
+    pub(super) fn watch(&self, limits: RelayLimits) -> Watch {
+        let timer = Box::pin(sleep(Duration::ZERO));
+        Watch { moves: Arc::clone(&self.moves), silence: Silence::new(limits), timer }
+    }
+
+    /// Octets that were read and that were written.
+    pub(super) fn octets(&self) -> (u64, u64) {
+        let both = self.moves.both.lock();
+        (both.read.ended().octets, both.written.ended().octets)
     }
 
     /// The leg, for another protocol.
@@ -40,7 +67,8 @@ impl Wire {
 
     /// Ends it in peace: says the end, and waits for that of the peer a while. Octets that nobody reads would make a
     /// reset of the end, for a peer that is still speaking.
-    pub(super) async fn finish(mut self) {
+    /// Whether it was one.
+    pub(super) async fn finish(mut self) -> bool {
         let ending = async {
             self.shutdown().await?;
             let (mut left, mut scratch) = (MOST, [0; 2048]);
@@ -54,6 +82,7 @@ impl Wire {
             // One that has failed is a reset already.
             if matches!(ended, Ok(Err(_))) { leg.reset() } else { leg.release() }
         }
+        !matches!(ended, Ok(Err(_)))
     }
 
     fn leg(&mut self) -> io::Result<Pin<&mut AnyLeg>> {
@@ -62,21 +91,25 @@ impl Wire {
 }
 
 /// The watch over octets that move.
-pub(super) struct Silence(Arc<AtomicU64>);
+pub(super) struct Watch {
+    moves: Arc<Moves>,
+    silence: Silence,
+    timer: Pin<Box<Sleep>>,
+}
 
-impl Silence {
-    /// Ready once no octet has moved for so long, told within as long again; never without a limit.
-    pub(super) async fn lasts(&self, limit: Option<Duration>) -> Duration {
-        let Some(limit) = limit else { return std::future::pending().await };
-        let mut before = self.0.load(Ordering::Relaxed);
-        loop {
-            sleep(limit).await;
-            let now = self.0.load(Ordering::Relaxed);
-            if now == before {
-                return limit;
-            }
-            before = now;
-        }
+impl Watch {
+    /// Ready once nothing has moved for as long as the limits allow. To be polled after what moves the octets.
+    pub(super) fn poll_silent(&mut self, cx: &mut Context<'_>) -> Poll<Break> {
+        let Self { moves, silence, timer } = self;
+        let mut both = moves.both.lock();
+        let changed = both.read.take_change() | both.written.take_change();
+        let looks = || [both.read.look(0), both.written.look(0)];
+        silence.poll(cx, timer.as_mut(), moves.start, changed, false, looks)
+    }
+
+    /// The same, but only while octets wait that the peer does not take.
+    pub(super) fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<Break> {
+        if self.moves.both.lock().written.stuck { self.poll_silent(cx) } else { Poll::Pending }
     }
 }
 
@@ -88,18 +121,25 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(self.leg()?.poll_read(cx, buffer))?;
-        self.read += (buffer.filled().len() - before) as u64;
-        self.moved.store(self.read + self.written, Ordering::Relaxed);
+        let read = buffer.filled().len() - before;
+        if read > 0 {
+            let now = self.moves.now();
+            self.moves.both.lock().read.moved(read, now);
+        }
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(self.leg()?.poll_write(cx, data))?;
-        self.written += written as u64;
-        self.moved.store(self.read + self.written, Ordering::Relaxed);
-        Poll::Ready(Ok(written))
+        let polled = self.leg()?.poll_write(cx, data);
+        let now = self.moves.now();
+        let mut both = self.moves.both.lock();
+        both.written.stuck = polled.is_pending();
+        if let Poll::Ready(Ok(written)) = polled {
+            both.written.moved(written, now);
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
