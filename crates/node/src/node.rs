@@ -281,3 +281,6 @@ fn unmarked(mark: u32, error: &std::io::Error) -> Failure {
 
 /// For the connections of the pool to say goodbye, even when no time is left.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -86,25 +86,6 @@ fn t14_a_new_certificate_is_used_and_one_with_a_wrong_key_is_refused() {
 }
 
 #[test]
-fn t08_what_fails_late_in_a_reload_leaves_all_of_the_old_configuration() {
-    let reverse = format!(
-        "[[peers]]\nname = \"gone\"\naddress = \"127.0.0.1:1\"\nidentity = \"{}\"\n\
-         [[reverse]]\nname = \"home\"\npeer = \"gone\"\ndestination = \"127.0.0.1:9\"\n",
-        id("gate")
-    );
-    let mut pair = Pair::with_limits(&[fake::echo()], &reverse);
-    let mut live = pair.connect(0);
-    echoed(&mut live).unwrap();
-    // The name is taken by the rule that lets the gateway in, and only that is found out when the rules are joined.
-    let text = std::fs::read_to_string(pair.lab.path("bob.toml")).unwrap();
-    let denied = "[[policies]]\nname = \"reverse home\"\naction = \"deny\"\nto = \"*\"\n";
-    pair.lab.write("bob.toml", &format!("{text}{denied}"));
-    hang_up(&mut pair.bob, "not reloaded");
-    echoed(&mut live).unwrap();
-    echoed(&mut pair.connect(0)).unwrap();
-}
-
-#[test]
 fn f10_a_hundred_reloads_disturb_no_tunnel() {
     let mut pair = Pair::start(&[fake::echo()]);
     let mut live = pair.connect(0);
