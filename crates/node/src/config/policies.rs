@@ -67,6 +67,23 @@ impl Resolver<'_> {
         })
     }
 
+    /// Only listeners of kind `h2c` have callers without an identity: a rule for them elsewhere never matches.
+    pub(super) fn anonymous_where_there_are_some(&mut self, raw: &Raw) {
+        let anonymous =
+            raw.policies.iter().filter(|it| it.without_identity.as_ref().is_some_and(|at| at.value));
+        for at in anonymous.filter_map(|policy| policy.listener.as_ref()).flat_map(|list| &list.value) {
+            let named =
+                raw.listeners.iter().find(|it| it.name.as_ref().is_some_and(|name| name.value == at.value));
+            let kind = named.and_then(|listener| listener.kind.as_ref()).map(|kind| kind.value.as_str());
+            if kind.is_some_and(|kind| kind != Kind::H2c.name()) {
+                let (key, value) = ("listener".into(), at.value.clone());
+                let reason = "every caller of that listener has an identity".into();
+                let wanted = "a listener of kind \"h2c\" beside `without_identity`".into();
+                self.fault(&at.span, Cause::BadValue { key, value, reason, wanted });
+            }
+        }
+    }
+
     /// An empty list would mean "any", which is the contrary of what it looks like.
     fn no_empty_list(&mut self, raw: &RawPolicy) {
         let lists = [&raw.from, &raw.source_ip, &raw.listener, &raw.sni, &raw.to];

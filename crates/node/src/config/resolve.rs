@@ -37,6 +37,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let reverse = resolver.reverses(&raw.reverse, &peers);
     let egress = resolver.egress(&raw.egress, &listeners, now);
     let rules = resolver.rules(&raw.policies, &listeners);
+    resolver.anonymous_where_there_are_some(raw);
     let limits = limits::resolve(&mut resolver, &raw.limits);
     let Own { identity, not_after, warnings } = identity?;
     if !resolver.faults.is_empty() {

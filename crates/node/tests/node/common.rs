@@ -92,6 +92,13 @@ impl Lab {
         fs::write(&path, text).unwrap();
         path
     }
+
+    /// Writes a file for its owner only.
+    pub(crate) fn write_private(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        write_secret(&path, text).unwrap();
+        path
+    }
 }
 
 /// The `[identity]` section of an account whose files stand beside the configuration.

@@ -34,7 +34,7 @@ fn post_mode_passes_through_nghttpx_which_has_a_certificate_by_name_and_a_token_
     web_certificate(&scene.lab, "web", "gate.example");
     let (jwks, token) = token(&id("alice"));
     scene.lab.write("keys.json", &jwks);
-    scene.lab.write("token", &token);
+    scene.lab.write_private("token", &token);
     let listener = "kind = \"h2c\"\ntrusted = [\"127.0.0.0/8\"]\n[listeners.jwt]\nissuer = \"https://issuer.example\"\n\
                     audience = \"https://gate.example\"\njwks_file = \"keys.json\"";
     let bob = scene.bob(listener, &from("alice"));

@@ -112,6 +112,7 @@ fn every_key_of_a_policy_is_read_and_a_wrong_value_named() {
         ("without_identity = true", "source_ip"),
         ("without_identity = true\nsource_ip = \"10.0.0.0/8\"", "listener"),
         ("without_identity = true\nfrom = \"*\"", "no `from`"),
+        ("without_identity = true\nsource_ip = \"10.0.0.0/8\"\nlistener = \"mesh\"", "has an identity"),
     ] {
         let found = faults(&policy("p", "allow", key));
         assert!(found.len() == 1 && found[0].contains(wanted), "{key}: {found:?}");

@@ -47,8 +47,7 @@ impl Proxies {
 }
 
 fn alice(lab: &Lab, peer: SocketAddr) -> String {
-    lab.write("password", "s3cret\n");
-    std::fs::set_permissions(lab.path("password"), Permissions::from_mode(0o600)).unwrap();
+    lab.write_private("password", "s3cret\n");
     let mut config = identity_section("alice");
     let _ = writeln!(config, "[[peers]]\nname = \"bob\"\naddress = \"{peer}\"\nidentity = \"{}\"", id("bob"));
     for (kind, name) in [("socks5", "socks"), ("http-proxy", "http")] {
