@@ -71,7 +71,7 @@ pub(crate) async fn enter(
         Ok(Errand::Inside(authority)) => authority,
         Ok(Errand::Other) if let Some(to) = config.other_requests => {
             let asker = Asker { source: who.source.as_deref(), from: who.from };
-            return Err(Refused::Served(hand_over(stream, request, asker, to).await));
+            return Err(Refused::Served(hand_over(stream, request, asker, to, config.relay).await));
         }
         Ok(Errand::Other) => return Err(refused(stream, request, config, Rejection::NotTunnel)),
         Err(rejection) => return Err(refused(stream, request, config, rejection)),

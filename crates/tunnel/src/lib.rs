@@ -75,6 +75,7 @@ mod verify;
 mod watched;
 mod way;
 mod web;
+mod wire;
 
 #[cfg(test)]
 mod testing;

@@ -23,13 +23,13 @@ use tokio::sync::oneshot;
 use super::answer::Content;
 use super::exchange::{Far, Shared, exchange};
 use super::table::WebFront;
-use super::wire::{Watch, Wire};
 use crate::authority::HostName;
 use crate::drain::Drain;
 use crate::front::Origin;
 use crate::join::{End, join};
 use crate::open::Opener;
 use crate::outcome::{Break, RelayLimits};
+use crate::wire::{Watch, Wire};
 
 /// What a connection is served with.
 pub(crate) struct Connection {

@@ -22,7 +22,6 @@ use super::client::Connection;
 use super::content::Watched;
 use super::fields::{self, Known};
 use super::table::WebRoute;
-use super::wire::{Watch, Wire};
 use crate::drain::{Drain, Live};
 use crate::error::TunnelError;
 use crate::metadata::{BAGGAGE, FORWARDED, forwarded};
@@ -30,6 +29,7 @@ use crate::observe::{Record, Side};
 use crate::open::Passage;
 use crate::outcome::{Break, Direction, Relayed};
 use crate::pool::Lease;
+use crate::wire::{Watch, Wire};
 
 /// What the requests of a connection share.
 pub(super) struct Shared {

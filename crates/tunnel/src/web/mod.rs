@@ -11,7 +11,6 @@ mod exchange;
 mod fields;
 mod path;
 mod table;
-mod wire;
 
 pub(crate) use client::{Connection, serve};
 pub use path::PathPrefix;

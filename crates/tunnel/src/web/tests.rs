@@ -12,7 +12,6 @@ use tokio::time::{sleep, timeout};
 
 use super::client::{Connection, serve, turned_over};
 use super::table::{WebFront, WebRoute};
-use super::wire::Wire;
 use crate::drain::{Shutdown, drain};
 use crate::front::Origin;
 use crate::hop::PlainNode;
@@ -24,6 +23,7 @@ use crate::sockets;
 use crate::testing::outside::{Ending, Kind, LONG, Maker, read_end};
 use crate::testing::{Authority, Leaf};
 use crate::way::Way;
+use crate::wire::Wire;
 
 const HEAD: &[u8] = b"GET / HTTP/1.1\r\nhost: web.example\r\n\r\n";
 

@@ -1,6 +1,7 @@
 //! A leg as hyper takes it: counted, and ended as a reset unless it is finished.
 //!
-//! Used on both sides of an exchange. Who has given it away can still watch what moves in it. Knows nothing of HTTP.
+//! Used on both sides of a web front and towards a local handler. Who has given it away can still watch what moves in
+//! it. Knows nothing of HTTP.
 
 use std::io;
 use std::pin::Pin;
@@ -18,7 +19,7 @@ use crate::outcome::{Break, RelayLimits};
 use crate::silence::Silence;
 
 /// The leg.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     /// None once it has been taken out.
     leg: Option<AnyLeg>,
     moves: Arc<Moves>,
@@ -43,32 +44,32 @@ impl Moves {
 }
 
 impl Wire {
-    pub(super) fn new(leg: AnyLeg) -> Self {
+    pub(crate) fn new(leg: AnyLeg) -> Self {
         let moves = Moves { start: Instant::now(), both: Mutex::default() };
         Self { leg: Some(leg), moves: Arc::new(moves) }
     }
 
     /// Looks at it from outside, whoever has it.
-    pub(super) fn watch(&self, limits: RelayLimits) -> Watch {
+    pub(crate) fn watch(&self, limits: RelayLimits) -> Watch {
         let timer = Box::pin(sleep(Duration::ZERO));
         Watch { moves: Arc::clone(&self.moves), silence: Silence::new(limits), timer }
     }
 
     /// Octets that were read and that were written.
-    pub(super) fn octets(&self) -> (u64, u64) {
+    pub(crate) fn octets(&self) -> (u64, u64) {
         let both = self.moves.both.lock();
         (both.read.ended().octets, both.written.ended().octets)
     }
 
     /// The leg, for another protocol.
-    pub(super) fn into_leg(mut self) -> Option<AnyLeg> {
+    pub(crate) fn into_leg(mut self) -> Option<AnyLeg> {
         self.leg.take()
     }
 
     /// Ends it in peace: says the end, and waits for that of the peer a while. Octets that nobody reads would make a
     /// reset of the end, for a peer that is still speaking.
     /// Whether it was one.
-    pub(super) async fn finish(mut self) -> bool {
+    pub(crate) async fn finish(mut self) -> bool {
         let ending = async {
             self.shutdown().await?;
             let (mut left, mut scratch) = (MOST, [0; 2048]);
@@ -91,7 +92,7 @@ impl Wire {
 }
 
 /// The watch over octets that move.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     moves: Arc<Moves>,
     silence: Silence,
     timer: Pin<Box<Sleep>>,
@@ -99,7 +100,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Ready once nothing has moved for as long as the limits allow. To be polled after what moves the octets.
-    pub(super) fn poll_silent(&mut self, cx: &mut Context<'_>) -> Poll<Break> {
+    pub(crate) fn poll_silent(&mut self, cx: &mut Context<'_>) -> Poll<Break> {
         let Self { moves, silence, timer } = self;
         let mut both = moves.both.lock();
         let changed = both.read.take_change() | both.written.take_change();
@@ -108,7 +109,7 @@ impl Watch {
     }
 
     /// The same, but only while octets wait that the peer does not take.
-    pub(super) fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<Break> {
+    pub(crate) fn poll_stuck(&mut self, cx: &mut Context<'_>) -> Poll<Break> {
         if self.moves.both.lock().written.stuck { self.poll_silent(cx) } else { Poll::Pending }
     }
 }
