@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use crate::counter::Counter;
 use crate::leg::AnyLeg;
 use crate::outcome::{Break, RelayLimits};
+use crate::progress::Look;
 use crate::silence::Silence;
 
 /// The leg.
@@ -26,7 +27,7 @@ pub(crate) struct Wire {
 }
 
 /// What has moved.
-struct Moves {
+pub(crate) struct Moves {
     start: Instant,
     both: Mutex<Both>,
 }
@@ -38,6 +39,12 @@ struct Both {
 }
 
 impl Moves {
+    /// The octets that were written, as one sees them who counts from another beginning.
+    fn left(&self, start: Instant) -> Look {
+        let look = self.both.lock().written.look(0);
+        Look { moved: (self.start + look.moved).saturating_duration_since(start), ..look }
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -52,7 +59,12 @@ impl Wire {
     /// Looks at it from outside, whoever has it.
     pub(crate) fn watch(&self, limits: RelayLimits) -> Watch {
         let timer = Box::pin(sleep(Duration::ZERO));
-        Watch { moves: Arc::clone(&self.moves), silence: Silence::new(limits), timer }
+        Watch { moves: Arc::clone(&self.moves), other: None, silence: Silence::new(limits), timer }
+    }
+
+    /// What has moved in it, for the watch over its other side.
+    pub(crate) fn moves(&self) -> Arc<Moves> {
+        Arc::clone(&self.moves)
     }
 
     /// Octets that were read and that were written.
@@ -94,17 +106,31 @@ impl Wire {
 /// The watch over octets that move.
 pub(crate) struct Watch {
     moves: Arc<Moves>,
+    /// Of the wire on the other side, where what is read goes.
+    other: Option<Arc<Moves>>,
     silence: Silence,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Watch {
+    /// Octets that were read wait on the other side until its peer takes them: then that is what moves.
+    pub(crate) fn towards(self, other: &Arc<Moves>) -> Self {
+        Self { other: Some(Arc::clone(other)), ..self }
+    }
+
     /// Ready once nothing has moved for as long as the limits allow. To be polled after what moves the octets.
     pub(crate) fn poll_silent(&mut self, cx: &mut Context<'_>) -> Poll<Break> {
-        let Self { moves, silence, timer } = self;
+        let Self { moves, other, silence, timer } = self;
         let mut both = moves.both.lock();
         let changed = both.read.take_change() | both.written.take_change();
-        let looks = || [both.read.look(0), both.written.look(0)];
+        let looks = || {
+            let read = both.read.look(0);
+            let down = other.as_ref().map_or(read, |other| {
+                let left = other.left(moves.start);
+                Look { moved: left.moved.max(read.moved), ..left }
+            });
+            [down, both.written.look(0)]
+        };
         silence.poll(cx, timer.as_mut(), moves.start, changed, false, looks)
     }
 

@@ -55,7 +55,8 @@ impl Connection {
 /// Serves requests until the client or the drain ends it; says whether it ended in peace.
 pub(crate) async fn serve(near: End, connection: Connection) -> bool {
     let drain = connection.drain.clone();
-    let shared = Arc::new(Shared::new(connection));
+    let wire = Wire::new(near.into_leg());
+    let shared = Arc::new(Shared::new(connection, wire.moves()));
     let service = {
         let shared = Arc::clone(&shared);
         service_fn(move |request: hyper::Request<Incoming>| {
@@ -63,7 +64,6 @@ pub(crate) async fn serve(near: End, connection: Connection) -> bool {
             Box::pin(async move { Ok(exchange(&shared, request).await) }) as Answering
         })
     };
-    let wire = Wire::new(near.into_leg());
     let mut watch = wire.watch(shared.connection.limits);
     let mut http = http1::Builder::new()
         .timer(TokioTimer::new())

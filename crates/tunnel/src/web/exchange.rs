@@ -5,6 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -29,11 +30,13 @@ use crate::observe::{Record, Side};
 use crate::open::Passage;
 use crate::outcome::{Break, Direction, Relayed};
 use crate::pool::Lease;
-use crate::wire::{Watch, Wire};
+use crate::wire::{Moves, Watch, Wire};
 
 /// What the requests of a connection share.
 pub(super) struct Shared {
     pub(super) connection: Connection,
+    /// What moves on the client's side.
+    near: Arc<Moves>,
     /// Requests so far.
     pub(super) requests: AtomicUsize,
     /// The far end of the request that turned into another protocol.
@@ -82,8 +85,8 @@ pub(super) struct Far {
 }
 
 impl Shared {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, requests: AtomicUsize::new(0), turned: Mutex::new(None) }
+    pub(super) fn new(connection: Connection, near: Arc<Moves>) -> Self {
+        Self { connection, near, requests: AtomicUsize::new(0), turned: Mutex::new(None) }
     }
 }
 
@@ -109,7 +112,7 @@ pub(super) async fn exchange(shared: &Shared, request: Request<Incoming>) -> Res
         Uri::from(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    let (mut sender, Asking { asked, answered, broken }) = match open(connection, route).await {
+    let (mut sender, Asking { asked, answered, broken }) = match open(shared, route).await {
         Ok(opened) => opened,
         Err(error) => return answer::closed(&error),
     };
@@ -152,9 +155,10 @@ fn pass_on(
 
 /// Opens a tunnel to the workload, with HTTP/1.1 on it and a task that drives it.
 async fn open(
-    connection: &Connection,
+    shared: &Shared,
     route: &WebRoute,
 ) -> Result<(http1::SendRequest<Watched>, Asking), TunnelError> {
+    let connection = &shared.connection;
     let destination = route.destination.to_string();
     let (listener, from) = (&connection.listener, connection.from);
     let mut record = Record::start(Side::Outbound, listener, from, destination.as_bytes());
@@ -177,7 +181,7 @@ async fn open(
     }
     live.stands();
     let wire = Wire::new(end.into_leg());
-    let stop = stopped(wire.watch(connection.limits), connection.drain.clone());
+    let stop = stopped(wire.watch(connection.limits).towards(&shared.near), connection.drain.clone());
     let handshake = http1::handshake(TokioIo::new(wire)).await;
     let Ok((sender, http)) = handshake else { return Err(TunnelError::ClientGone) };
     let (asking, hearing) = pair();

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hbone_conn::{Config, Plain, Response, Side, Stream, establish};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -16,6 +17,7 @@ use crate::drain::{Shutdown, drain};
 use crate::front::Origin;
 use crate::hop::PlainNode;
 use crate::join::End;
+use crate::leg::UnixLeg;
 use crate::open::Opener;
 use crate::outcome::RelayLimits;
 use crate::pool::{Pool, PoolConfig};
@@ -28,8 +30,8 @@ use crate::wire::Wire;
 const HEAD: &[u8] = b"GET / HTTP/1.1\r\nhost: web.example\r\n\r\n";
 
 /// A connection that is served.
-struct Scene {
-    client: TcpStream,
+struct Scene<C> {
+    client: C,
     /// The workload's ends of tunnels.
     tunnels: mpsc::UnboundedReceiver<Stream>,
     /// Whether it ended in peace.
@@ -37,8 +39,17 @@ struct Scene {
     _shutdown: Shutdown,
 }
 
-impl Scene {
+impl Scene<TcpStream> {
     async fn new(idle: Option<Duration>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (near, _) = listener.accept().await.unwrap();
+        Self::over(End::Tcp(near), client, idle).await
+    }
+}
+
+impl<C: AsyncRead + AsyncWrite + Unpin> Scene<C> {
+    async fn over(near: End, client: C, idle: Option<Duration>) -> Self {
         let (address, tunnels) = node().await;
         let route = WebRoute {
             host: Some("web.example".parse().unwrap()),
@@ -48,20 +59,17 @@ impl Scene {
         };
         let identity = Arc::new(Authority::new().identity(&Leaf::of("spiffe://td/ns/a/sa/gate")).unwrap());
         let (shutdown, drain) = drain();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (near, from) = listener.accept().await.unwrap();
         let connection = Connection {
             front: WebFront { certificates: None, routes: Arc::new([route]) },
             listener: "web".into(),
-            from: Origin::Address(from),
+            from: Origin::Address("192.0.2.7:1".parse().unwrap()),
             sni: None,
             opener: Opener { pool: Pool::new(PoolConfig::default()), identity, after: LONG },
             baggage: None,
             limits: RelayLimits { idle, ..RelayLimits::default() },
             drain,
         };
-        let served = tokio::spawn(serve(End::Tcp(near), connection));
+        let served = tokio::spawn(serve(near, connection));
         Self { client, tunnels, served, _shutdown: shutdown }
     }
 
@@ -198,6 +206,34 @@ async fn t27_an_upload_that_moves_may_last_longer_than_the_idle_limit() {
     timeout(LONG, scene.client.read_exact(&mut status)).await.unwrap().unwrap();
     assert_eq!(&status, b"HTTP/1.1 200");
     assert_eq!(read_end(&mut workload).await.1, Ending::Fin);
+}
+
+#[tokio::test]
+async fn t27_a_client_that_takes_its_time_is_not_cut_while_it_takes_something() {
+    const IDLE: Duration = Duration::from_millis(600);
+    const ALL: usize = 4 << 20;
+    let (near, client) = UnixStream::pair().unwrap();
+    // The system tells of room only when most of its buffer is free.
+    SockRef::from(&near).set_send_buffer_size(16 << 10).unwrap();
+    let near = End::Other(Box::new(UnixLeg::new(near)));
+    let mut scene = Scene::over(near, client, Some(IDLE)).await;
+    scene.say(b"GET / HTTP/1.1\r\nhost: web.example\r\nconnection: close\r\n\r\n").await;
+    let mut workload = scene.asked(b"\r\n\r\n").await;
+    let sends = tokio::spawn(async move {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {ALL}\r\n\r\n");
+        workload.write_all(head.as_bytes()).await.unwrap();
+        workload.write_all(&vec![0; ALL]).await.unwrap();
+        read_end(&mut workload).await
+    });
+    let mut piece = vec![0; 20 << 10];
+    for _ in 0..12 {
+        sleep(IDLE / 4).await;
+        timeout(LONG, scene.client.read_exact(&mut piece)).await.unwrap().unwrap();
+    }
+    let (rest, ending) = read_end(&mut scene.client).await;
+    assert_eq!(ending, Ending::Fin);
+    assert!(rest.len() + 12 * piece.len() > ALL);
+    assert_eq!(timeout(LONG, sends).await.unwrap().unwrap().1, Ending::Fin);
 }
 
 #[tokio::test]
