@@ -39,9 +39,17 @@ impl Proxies {
 
     /// What `curl` says through a listener, as that kind of proxy.
     fn curl(&self, scheme: &str, user: &str, listener: &str, url: &str) -> Output {
+        self.curl_as(true, scheme, user, listener, url)
+    }
+
+    /// The same, where `http:` may be asked for without a CONNECT.
+    fn curl_as(&self, tunnel: bool, scheme: &str, user: &str, listener: &str, url: &str) -> Output {
         let proxy = format!("{scheme}://{user}{}", self.alice.address(listener));
         let mut curl = Command::new("curl");
-        curl.args(["-sS", "--max-time", "30", "--proxytunnel", "--noproxy", "", "-x", &proxy, url]);
+        curl.args(["-sS", "--max-time", "30", "--noproxy", "", "-x", &proxy, url]);
+        if tunnel {
+            curl.arg("--proxytunnel");
+        }
         curl.env_remove("http_proxy").output().unwrap()
     }
 }
@@ -89,6 +97,25 @@ fn curl_fetches_through_socks5_and_through_http_connect_by_address_and_by_name()
             }
         }
     }
+}
+
+#[test]
+fn curl_fetches_whole_urls_through_the_http_proxy_and_hears_of_failures_by_status() {
+    if !installed("curl") || !installed("python3") {
+        return;
+    }
+    let (_folder, _python, port, body) = web();
+    let closed = fake::closed();
+    let proxies = Proxies::start(fake::echo());
+    for (user, listener) in [("", "http"), ("ann:s3cret@", "http-pw")] {
+        let output = proxies.curl_as(false, "http", user, listener, &format!("http://localhost:{port}/file"));
+        assert!(output.status.success() && output.stdout == body, "{}", stderr(&output));
+    }
+    let output = proxies.curl_as(false, "http", "", "http", &format!("http://{closed}/"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("nothing listens at it"), "{text}");
+    let output = proxies.curl_as(false, "http", "", "http-pw", &format!("http://localhost:{port}/file"));
+    assert!(output.status.success() && output.stdout != body, "a password was not asked for");
 }
 
 #[test]

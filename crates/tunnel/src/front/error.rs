@@ -103,7 +103,7 @@ impl fmt::Display for FrontError {
             Self::Destination(error) => write!(f, "the client's destination is malformed: {error}"),
             Self::Head(fault) => write!(f, "the client's request cannot be taken: {fault}"),
             Self::Method => {
-                f.write_str("only CONNECT is served here; let the client tunnel (curl: --proxytunnel)")
+                f.write_str("this is a proxy: ask it for a whole `http:` URL, or CONNECT; check what calls this port")
             }
             Self::Hello(error) => {
                 write!(f, "the client was not understood: {error}; check what calls this port")

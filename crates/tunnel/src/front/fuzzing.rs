@@ -35,9 +35,10 @@ pub fn fronts(input: &[u8]) {
         let mut wire = Wire::new(octets, piece);
         let heard = now(http_connect::talk(&mut wire, account.as_ref()));
         let rest = &octets[wire.at..];
-        heard.map(|(destination, early)| {
+        heard.map(|http_connect::Asked { destination, onward, behind }| {
             settled(&destination);
-            let behind = [&early[..], rest].concat();
+            assert!(onward.is_none_or(|head| head.ends_with(b"\r\nConnection: close\r\n\r\n")));
+            let behind = [&behind[..], rest].concat();
             let head = &octets[..octets.len() - behind.len()];
             assert!(head.ends_with(b"\r\n\r\n") && octets.ends_with(&behind), "not as it came");
             (destination, behind)

@@ -1,12 +1,13 @@
-//! An HTTP/1.1 proxy that knows CONNECT only (RFC 9110 9.3.6, RFC 9112 3.2.3), as `curl -x` and browsers ask for it.
+//! An HTTP/1.1 proxy for CONNECT (RFC 9110 9.3.6, RFC 9112 3.2.3) and for requests with a whole `http:` URL, as
+//! `curl -x` and browsers ask for it.
 //!
 //! Called by the outbound side through `Front`. A head is at most 8 KiB with 100 fields; what comes behind it is
-//! handed on as it came. Strict: what two programs could read in two ways is refused. Speaks HTTP/1.1 to its client
-//! only, never onwards.
+//! handed on as it came. Strict: what two programs could read in two ways is refused. Reads no answers.
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::absolute_form;
 use super::account::Account;
 use super::error::{FrontError, HeadFault};
 use crate::authority::Authority;
@@ -14,14 +15,21 @@ use crate::authority::Authority;
 /// The far end stands.
 pub(super) const GRANTED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
+/// What a client asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) destination: Authority,
+    /// The head that the destination gets; none after a CONNECT, which the client is told of.
+    pub(super) onward: Option<Vec<u8>>,
+    /// What came behind the client's head.
+    pub(super) behind: Bytes,
+}
+
 /// Hears where a client wants to go, and what it said behind it. Says nothing.
 ///
 /// # Errors
 /// Its fault.
-pub(super) async fn talk<S>(
-    client: &mut S,
-    account: Option<&Account>,
-) -> Result<(Authority, Bytes), FrontError>
+pub(super) async fn talk<S>(client: &mut S, account: Option<&Account>) -> Result<Asked, FrontError>
 where
     S: AsyncRead + Unpin,
 {
@@ -31,8 +39,8 @@ where
         if (&mut *client).take((HEAD - buffer.len()) as u64).read_buf(&mut buffer).await? == 0 {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
-        if let Some((destination, length)) = head(&buffer, account)? {
-            return Ok((destination, buffer.split_off(length).freeze()));
+        if let Some((destination, onward, length)) = head(&buffer, account)? {
+            return Ok(Asked { destination, onward, behind: buffer.split_off(length).freeze() });
         }
         if buffer.len() >= HEAD {
             return Err(FrontError::Head(HeadFault::TooLarge));
@@ -67,8 +75,8 @@ pub(super) fn answer((status, words): (u16, &str), field: &str, text: &str) -> V
     .into_bytes()
 }
 
-/// A whole head's destination and its length; none while it is not whole.
-fn head(octets: &[u8], account: Option<&Account>) -> Result<Option<(Authority, usize)>, FrontError> {
+/// A whole head's destination, the head that it gets, if any, and the head's length; none while it is not whole.
+fn head(octets: &[u8], account: Option<&Account>) -> Result<Option<Whole>, FrontError> {
     // The parser takes line ends and empty first lines that other programs do not.
     if lines_are_odd(octets) {
         return Err(FrontError::Head(HeadFault::Syntax));
@@ -81,7 +89,9 @@ fn head(octets: &[u8], account: Option<&Account>) -> Result<Option<(Authority, u
         Err(httparse::Error::TooManyHeaders) => return Err(FrontError::Head(HeadFault::TooLarge)),
         Err(_) => return Err(FrontError::Head(HeadFault::Syntax)),
     };
-    if request.method != Some("CONNECT") {
+    let is_connect = request.method == Some("CONNECT");
+    let whole_url = if is_connect { None } else { absolute_form::rewrite(&request)? };
+    if !is_connect && whole_url.is_none() {
         return Err(FrontError::Method);
     }
     let value = |name: &str| {
@@ -93,7 +103,8 @@ fn head(octets: &[u8], account: Option<&Account>) -> Result<Option<(Authority, u
     if twice || (host.is_none() && request.version == Some(1)) {
         return Err(FrontError::Head(HeadFault::Host));
     }
-    if ["content-length", "transfer-encoding"].iter().any(|name| value(name).0.is_some_and(|it| it != b"0")) {
+    let announces = |name: &&str| value(name).0.is_some_and(|it| it != b"0");
+    if is_connect && ["content-length", "transfer-encoding"].iter().any(announces) {
         return Err(FrontError::Head(HeadFault::Content));
     }
     if let Some(account) = account {
@@ -102,9 +113,14 @@ fn head(octets: &[u8], account: Option<&Account>) -> Result<Option<(Authority, u
             return Err(FrontError::WrongPassword);
         }
     }
+    if let Some((destination, onward)) = whole_url {
+        return Ok(Some((destination, Some(onward), length)));
+    }
     let target = request.path.unwrap_or_default().to_ascii_lowercase();
-    Ok(Some((target.parse().map_err(FrontError::Destination)?, length)))
+    Ok(Some((target.parse().map_err(FrontError::Destination)?, None, length)))
 }
+
+type Whole = (Authority, Option<Vec<u8>>, usize);
 
 /// Whether a head, as far as it is there, has a line that does not end in CR LF, or an empty first one.
 fn lines_are_odd(octets: &[u8]) -> bool {
@@ -129,8 +145,8 @@ mod tests {
 
     async fn hear(octets: &[u8], account: Option<&Account>) -> Result<(String, Vec<u8>), FrontError> {
         let mut client = octets;
-        let (destination, early) = talk(&mut client, account).await?;
-        Ok((destination.to_string(), [&early[..], client].concat()))
+        let Asked { destination, onward, behind } = talk(&mut client, account).await?;
+        Ok((destination.to_string(), [&onward.unwrap_or_default(), &behind[..], client].concat()))
     }
 
     #[tokio::test]
@@ -141,7 +157,14 @@ mod tests {
         }
         let behind = vec![7; 20_000];
         let octets = [PLAIN.as_bytes(), &behind].concat();
-        assert_eq!(hear(&octets, None).await, Ok(("web.example:443".into(), behind)));
+        assert_eq!(hear(&octets, None).await, Ok(("web.example:443".into(), behind.clone())));
+        let octets =
+            [&b"POST http://Web.Example/a HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n"[..], &behind]
+                .concat();
+        let sent =
+            b"POST /a HTTP/1.1\r\nHost: Web.Example\r\nContent-Length: 20000\r\nConnection: close\r\n\r\n";
+        let sent = [&sent[..], &behind].concat();
+        assert_eq!(hear(&octets, None).await, Ok(("web.example:80".into(), sent)));
         let old = b"CONNECT [2001:db8::7]:80 HTTP/1.0\r\n\r\n\x16\x03";
         assert_eq!(hear(old, None).await, Ok(("[2001:db8::7]:80".into(), vec![0x16, 3])));
     }
@@ -152,7 +175,9 @@ mod tests {
         let many = format!("CONNECT a:1 HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(100));
         let large = format!("CONNECT a:1 HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat(9000));
         let cases = [
-            ("GET http://a/ HTTP/1.1\r\nhost: a\r\n\r\n", FrontError::Method, "405"),
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", FrontError::Method, "405"),
+            ("GET https://a/ HTTP/1.1\r\nhost: a\r\n\r\n", FrontError::Method, "405"),
+            ("GET http://a/ HTTP/1.1\r\n\r\n", head(HeadFault::Host), "400"),
             ("connect a:1 HTTP/1.1\r\nhost: a\r\n\r\n", FrontError::Method, "405"),
             ("CONNECT a HTTP/1.1\r\nhost: a\r\n\r\n", FrontError::Destination(AuthorityError::NoPort), "400"),
             (

@@ -3,6 +3,7 @@
 //! Called by the outbound side for each connection, before anything is opened. A front reads no octet beyond its own
 //! talk that it does not hand on. Opens nothing and decides no way.
 
+mod absolute_form;
 mod account;
 mod client;
 pub(crate) mod client_hello;
@@ -21,6 +22,7 @@ mod trouble;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http_connect::Asked;
 
 pub use account::Account;
 pub(crate) use client::{Client, Origin};
@@ -89,8 +91,12 @@ impl Front {
                 Err(error) => Err(dismiss(client, &[], error).await),
             },
             Self::HttpConnect(account) => match http_connect::talk(&mut client, account.as_deref()).await {
-                Ok((destination, early)) => {
+                Ok(Asked { destination, onward: None, behind: early }) => {
                     Ok(Wanted { near: client.into_end(), destination, early, reply: Reply::Http })
+                }
+                Ok(Asked { destination, onward: Some(head), behind }) => {
+                    let early = [&head, &behind[..]].concat().into();
+                    Ok(Wanted { near: client.into_end(), destination, early, reply: Reply::HttpOrNothing })
                 }
                 Err(error) => {
                     let word = http_connect::complaint(&error).unwrap_or_default();

@@ -25,6 +25,8 @@ pub(crate) enum Reply {
     Socks5,
     /// RFC 9110 9.3.6.
     Http,
+    /// The same for a failure only: else the destination itself answers the request.
+    HttpOrNothing,
 }
 
 impl Reply {
@@ -34,7 +36,7 @@ impl Reply {
     /// When the client has gone.
     pub(crate) async fn granted(self, near: &mut End) -> io::Result<()> {
         match self {
-            Self::Silent => Ok(()),
+            Self::Silent | Self::HttpOrNothing => Ok(()),
             Self::Socks5 => say(near, &socks5::reply(0)).await,
             Self::Http => say(near, http_connect::GRANTED).await,
         }
@@ -46,7 +48,9 @@ impl Reply {
         match self {
             Self::Silent => near.reset(),
             Self::Socks5 => let_go(near, &socks5::reply(trouble.socks())).await,
-            Self::Http => let_go(near, &http_connect::answer(trouble.http(), "", &error.to_string())).await,
+            Self::Http | Self::HttpOrNothing => {
+                let_go(near, &http_connect::answer(trouble.http(), "", &error.to_string())).await
+            }
         }
     }
 }
