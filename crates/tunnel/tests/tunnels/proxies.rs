@@ -190,7 +190,8 @@ async fn an_http_client_is_told_in_one_line_why_there_is_no_tunnel() {
         (http_request(&closed.to_string()), 502, "nothing listens"),
         (http_request("10.255.255.1:80"), 403, "policy"),
         (http_request("localhost:80"), 504, "in time"),
-        (b"GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), 405, "only CONNECT"),
+        (b"GET /a HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(), 405, "CONNECT"),
+        (b"GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(), 504, "in time"),
         (b"CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), 400, "port"),
         (b"\x05\x01\x00".to_vec(), 400, "HTTP/1.1"),
     ];
