@@ -27,6 +27,11 @@ fn summary(path: &Path, config: &Resolved) -> String {
     if config.mark != 0 {
         let _ = writeln!(text, "mark       {}", config.mark);
     }
+    let files = config.files.len();
+    let _ = match config.watch {
+        true => writeln!(text, "watch      {files} files: changes are taken up by themselves"),
+        false => writeln!(text, "watch      off: SIGHUP takes changes up"),
+    };
     for capture in &config.captures {
         let Capture { name, kind, bind, summary, proxies, .. } = capture;
         let _ = writeln!(text, "listener   {name}: {kind} {bind} to {summary}{}", behind(proxies));

@@ -29,3 +29,4 @@ pub mod runtime;
 mod settings;
 mod shard;
 pub mod signal;
+pub mod watch;

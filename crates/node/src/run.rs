@@ -1,18 +1,20 @@
 //! `hbone run`: a node from a configuration file until a signal ends it. Called by main.rs.
-//! First signal: drain until the deadline. Second signal: the end, at once. SIGHUP: the configuration anew.
+//! First signal: drain until the deadline. Second signal: the end, at once. SIGHUP, or files that
+//! have changed: the configuration anew.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{error, info, warn};
 
-use crate::config::{self, Resolved};
+use crate::config::{self, Files, Resolved};
 use crate::descriptors;
 use crate::exit::{Exit, Failure};
 use crate::node::Node;
 use crate::report;
 use crate::runtime;
 use crate::signal::{Hangups, Signals};
+use crate::watch::Watch;
 
 /// Runs until the end.
 ///
@@ -36,10 +38,12 @@ async fn serve(path: &Path, mut config: Resolved) -> Result<Exit, Failure> {
     let mut node = Node::start(&config)?;
     let version = env!("CARGO_PKG_VERSION");
     info!(version, name = config.name, identity = %config.identity.id(), listeners = node.listeners().len(), "ready");
+    let mut watch = Watch::new(config.files.clone());
     let signal = loop {
         tokio::select! {
             signal = signals.next() => break signal,
-            () = hangups.next() => reload(path, &node, &mut config).await,
+            () = hangups.next() => watch.took(reload(path, &node, &mut config).await),
+            () = watch.changed(), if config.watch => watch.took(reload(path, &node, &mut config).await),
             () = node.broken() => {
                 let failure = Failure::new(Exit::Failure, "a listener has stopped by itself");
                 return Err(failure.remedy("this is a bug: please report it with the log"));
@@ -70,21 +74,29 @@ pub(crate) async fn drain(
 }
 
 /// Reads the configuration again, with all its files. A faulty one is told and changes nothing.
-async fn reload(path: &Path, node: &Node, config: &mut Resolved) {
-    let file = PathBuf::from(path);
+/// Gives back the files, as they were when they were read.
+async fn reload(path: &Path, node: &Node, config: &mut Resolved) -> Files {
+    let (file, files) = (PathBuf::from(path), config.files.clone());
     // Files may be slow; tunnels must not wait for them.
-    let Ok(loaded) = tokio::task::spawn_blocking(move || config::load(&file)).await else { return };
+    let read = move || (files.look(), config::load(&file));
+    let Ok((mut files, loaded)) = tokio::task::spawn_blocking(read).await else {
+        return config.files.clone();
+    };
     let fresh = match loaded {
         Ok(fresh) => fresh,
         Err(faults) => {
             for fault in faults.iter() {
                 error!(%fault, "fault in the new configuration");
             }
-            return error!(faults = faults.len(), "not reloaded: the last good configuration stays");
+            error!(faults = faults.len(), "not reloaded: the last good configuration stays");
+            // Those of the good one too: whichever is corrected may be what was wrong.
+            files.extend(faults.files().clone());
+            return files;
         }
     };
     if let Err(cause) = node.reload(&fresh) {
-        return error!(%cause, "not reloaded: the last good configuration stays");
+        error!(%cause, "not reloaded: the last good configuration stays");
+        return fresh.files;
     }
     warnings(&fresh);
     let waiting = config.limits.kept_until_restart(&fresh.limits);
@@ -93,6 +105,7 @@ async fn reload(path: &Path, node: &Node, config: &mut Resolved) {
     }
     info!(name = fresh.name, identity = %fresh.identity.id(), "reloaded");
     *config = fresh;
+    config.files.clone()
 }
 
 /// What is odd about a configuration, and a certificate that ends soon, while there is time.
@@ -105,6 +118,6 @@ fn warnings(config: &Resolved) {
     let left = end.saturating_sub(now);
     if left < Duration::from_secs(86_400) {
         let minutes = left.as_secs() / 60;
-        warn!(minutes, "the certificate ends soon: issue a new one with `hbone id issue` and send SIGHUP");
+        warn!(minutes, "the certificate ends soon: issue a new one with `hbone id issue`");
     }
 }

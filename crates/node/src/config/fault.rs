@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::files::Files;
 use super::source::{Position, Source};
 use crate::certs::CertificateError;
 
@@ -20,7 +21,10 @@ pub struct Fault {
 
 /// Every fault that was found, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Faults(Vec<Fault>);
+pub struct Faults {
+    list: Vec<Fault>,
+    files: Files,
+}
 
 /// What is wrong with one place of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,33 +137,43 @@ pub enum Cause {
 impl Faults {
     /// Adds one.
     pub fn push(&mut self, fault: Fault) {
-        self.0.push(fault);
+        self.list.push(fault);
     }
 
     /// Adds a fault at an octet offset of a source.
     pub fn add(&mut self, source: &Source, offset: usize, cause: Cause) {
         let position = Some(source.position(offset));
-        self.0.push(Fault { file: source.path().to_path_buf(), position, cause });
+        self.list.push(Fault { file: source.path().to_path_buf(), position, cause });
     }
 
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     /// Every fault, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
+        self.list.iter()
+    }
+
+    /// The files that were looked into for them, each as it was before.
+    pub const fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The same, for those who look into another.
+    pub(super) const fn files_mut(&mut self) -> &mut Files {
+        &mut self.files
     }
 
     /// Puts them in the order of the file.
     pub fn sort(&mut self) {
-        self.0.sort_by_key(|fault| fault.position);
+        self.list.sort_by_key(|fault| fault.position);
     }
 }
 
@@ -228,7 +242,7 @@ impl fmt::Display for Fault {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
+        for (index, fault) in self.list.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }

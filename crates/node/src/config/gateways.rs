@@ -107,8 +107,7 @@ impl Resolver<'_> {
 
     /// A certificate with its key, each fault at its own place.
     pub(super) fn pair(&mut self, cert: &At<String>, key: &At<String>, now: i64) -> Option<Pair> {
-        let folder = self.source.folder();
-        let paths = [folder.join(&cert.value), folder.join(&key.value)];
+        let paths = [self.file(cert), self.file(key)];
         let errors = match certs::load_pair(&paths[0], &paths[1], now) {
             Ok(pair) => return Some(pair),
             Err(errors) => errors,

@@ -14,13 +14,18 @@ use super::source::Source;
 /// # Errors
 /// Every fault at once, in the order of the file.
 pub fn load(path: &Path) -> Result<Resolved, Faults> {
-    let source = Source::read(path).map_err(|error| {
-        let mut faults = Faults::default();
-        let cause = Cause::Unreadable { reason: error.to_string() };
-        faults.push(Fault { file: path.to_path_buf(), position: None, cause });
-        faults
-    })?;
-    parse(&source, now())
+    let mut faults = Faults::default();
+    // Before it is read: what is written afterwards is a change.
+    faults.files_mut().add(path);
+    let source = match Source::read(path) {
+        Ok(source) => source,
+        Err(error) => {
+            let cause = Cause::Unreadable { reason: error.to_string() };
+            faults.push(Fault { file: path.to_path_buf(), position: None, cause });
+            return Err(faults);
+        }
+    };
+    resolved(&source, now(), faults)
 }
 
 /// Resolves a text at the time `now` (seconds since 1970 in UTC).
@@ -28,7 +33,10 @@ pub fn load(path: &Path) -> Result<Resolved, Faults> {
 /// # Errors
 /// Every fault at once, in the order of the file.
 pub fn parse(source: &Source, now: i64) -> Result<Resolved, Faults> {
-    let mut faults = Faults::default();
+    resolved(source, now, Faults::default())
+}
+
+fn resolved(source: &Source, now: i64, mut faults: Faults) -> Result<Resolved, Faults> {
     let raw = Raw::parse(source, &mut faults);
     let resolved = resolve(&raw, source, now, &mut faults);
     faults.sort();

@@ -4,6 +4,7 @@ mod behind;
 mod bind;
 mod egress;
 mod fault;
+mod files;
 mod gateways;
 mod kind;
 mod limits;
@@ -26,6 +27,7 @@ mod web;
 
 pub use bind::Bind;
 pub use fault::{Cause, Fault, Faults};
+pub use files::Files;
 pub use kind::Kind;
 pub use limits::Limits;
 pub(crate) use load::now;

@@ -146,7 +146,7 @@ impl Resolver<'_> {
 
     /// Who vouches for a server by name.
     pub(super) fn roots(&mut self, at: &At<String>) -> Option<WebRoots> {
-        let path = self.source.folder().join(&at.value);
+        let path = self.file(at);
         let read = std::fs::read(&path)
             .map_err(|error| CertificateError::Unreadable { path: path.clone(), kind: error.kind() });
         let roots = read.and_then(|text| {

@@ -83,7 +83,7 @@ impl Resolver<'_> {
                 return None;
             }
         };
-        let path = self.source.folder().join(&file.value);
+        let path = self.file(file);
         let read = certs::private(&path).and_then(|()| {
             std::fs::read_to_string(&path)
                 .map_err(|error| CertificateError::Unreadable { path: path.clone(), kind: error.kind() })

@@ -33,6 +33,7 @@ pub(super) struct RawNode {
     pub(super) network: Option<At<String>>,
     pub(super) baggage: Vec<(At<String>, At<String>)>,
     pub(super) tracing: Option<At<bool>>,
+    pub(super) watch: Option<At<bool>>,
 }
 
 /// `[identity]`
@@ -242,6 +243,7 @@ impl RawNode {
             network: section.string("network"),
             baggage: section.pairs("baggage"),
             tracing: section.boolean("tracing"),
+            watch: section.boolean("watch"),
         };
         section.finish(source, faults);
         raw

@@ -53,6 +53,8 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
         mark,
         baggage,
         tracing: raw.node.tracing.as_ref().is_some_and(|at| at.value),
+        watch: raw.node.watch.as_ref().is_none_or(|at| at.value),
+        files: resolver.faults.files().clone(),
         identity,
         not_after,
         warnings,
@@ -116,9 +118,8 @@ impl Resolver<'_> {
             self.fault(&(0..0), Cause::MissingSection { section: "[identity]", example });
             return None;
         };
-        let folder = self.source.folder();
-        let at = [&raw.cert, &raw.key, &raw.ca]
-            .map(|at| at.as_ref().map(|at| (folder.join(&at.value), at.span.clone())));
+        let at =
+            [&raw.cert, &raw.key, &raw.ca].map(|at| at.as_ref().map(|at| (self.file(at), at.span.clone())));
         let [cert, key, ca] = at.clone().map(|at| at.map(|(path, _)| path));
         let loaded = match certs::load(&Paths { cert, key, ca }, now) {
             Ok(loaded) => loaded,
@@ -136,7 +137,7 @@ impl Resolver<'_> {
         match Identity::new(loaded.chain, loaded.key, loaded.roots) {
             Ok(identity) => Some(Own { identity: Arc::new(identity), not_after, warnings }),
             Err(error) => {
-                let path = folder.join(raw.cert.as_ref().map_or("", |at| &at.value));
+                let path = self.source.folder().join(raw.cert.as_ref().map_or("", |at| &at.value));
                 let error = certs::CertificateError::Content { path, reason: error.to_string() };
                 self.fault(&raw.span, Cause::Certificate(error));
                 None

@@ -11,6 +11,7 @@ use hbone_tunnel::{
 };
 
 use super::bind::Bind;
+use super::files::Files;
 use super::kind::Kind;
 use super::limits::Limits;
 use super::reverse::Reverse;
@@ -26,6 +27,10 @@ pub struct Resolved {
     pub baggage: Option<String>,
     /// Whether tunnels begin a trace.
     pub tracing: bool,
+    /// Whether changed files are taken up without being told.
+    pub watch: bool,
+    /// The file itself and those that it names, but for tokens and key sets, which look after themselves.
+    pub files: Files,
     /// Who this node is, and whom it believes.
     pub identity: Arc<Identity>,
     /// When the certificate ends: seconds since 1970 in UTC.
@@ -173,6 +178,8 @@ impl Resolved {
             mark: 0,
             baggage: None,
             tracing: false,
+            watch: false,
+            files: Files::default(),
             identity,
             not_after: i64::MAX,
             warnings: Vec::new(),

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use hbone_tunnel::Way;
@@ -28,6 +29,13 @@ impl Resolver<'_> {
     /// Notes a fault at a place.
     pub(super) fn fault(&mut self, span: &Range<usize>, cause: Cause) {
         self.faults.add(self.source, span.start, cause);
+    }
+
+    /// The path of a file that is about to be read, and notes that the configuration is made of it.
+    pub(super) fn file(&mut self, at: &At<String>) -> PathBuf {
+        let path = self.source.folder().join(&at.value);
+        self.faults.files_mut().add(&path);
+        path
     }
 
     /// Reads a string as a type of its own.

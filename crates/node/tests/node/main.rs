@@ -44,6 +44,7 @@ mod stalled;
 mod tls_front;
 mod tunnels;
 mod unix;
+mod watch;
 mod web;
 mod web_ends;
 mod web_front;
