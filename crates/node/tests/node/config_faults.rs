@@ -314,6 +314,10 @@ idle_timeout = "2h"
     let output = run(&["check", &lab.text("node.toml")]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     assert!(stdout(&output).contains("tcp 127.0.0.1:0 to 127.0.0.1:80 through bob"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("watch      4 files"), "itself and its identity: {}", stdout(&output));
+    lab.write("node.toml", &text.replace("[node]", "[node]\nwatch = false"));
+    let output = run(&["check", &lab.text("node.toml")]);
+    assert!(stdout(&output).contains("watch      off"), "{}", stdout(&output));
 }
 
 #[test]
