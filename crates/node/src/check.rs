@@ -42,6 +42,9 @@ fn summary(path: &Path, config: &Resolved) -> String {
         let (kind, more) = (inbound.kind(), serving(inbound));
         let _ = writeln!(text, "listener   {}: {kind} {}{onward}{reverse}{more}", inbound.name, inbound.bind);
     }
+    if let Some(admin) = &config.admin {
+        let _ = writeln!(text, "admin      {admin}");
+    }
     for reverse in &config.reverse {
         let _ = writeln!(text, "reverse    {}: {reverse}", reverse.name);
     }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 pub mod bound;
 pub mod ca;
 pub mod capture;

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use crate::admin;
 use crate::bound::{Bound, Sockets, bind};
 use crate::config::{self, Bind, Kind, Resolved};
 use crate::exit::{Exit, Failure};
@@ -35,6 +36,9 @@ pub struct Node {
     /// Of each shard its own, as far as they go.
     pools: Vec<Pool>,
     tasks: JoinSet<()>,
+    /// Where it tells how it is, and the task that does, which no drain ends.
+    admin: Option<Bind>,
+    telling: JoinSet<()>,
     shards: Shards,
 }
 
@@ -56,16 +60,20 @@ impl Node {
         let captures = bind(&shards, pools, config.captures.iter().map(|it| (it.name.as_str(), wanted(it))));
         let inbounds =
             bind(&shards, all, config.inbounds.iter().map(|it| (it.name.as_str(), (it.bind.into(), false))));
-        let (captures, inbounds) = match (captures, inbounds) {
-            (Ok(captures), Ok(inbounds)) => (captures, inbounds),
-            (captures, inbounds) => {
-                let faults: Vec<_> =
-                    [captures.err(), inbounds.err()].into_iter().flatten().flatten().collect();
+        let admins = bind(&shards, 1, config.admin.iter().map(|place| ("admin", (place.clone(), false))));
+        let (captures, inbounds, admins) = match (captures, inbounds, admins) {
+            (Ok(captures), Ok(inbounds), Ok(admins)) => (captures, inbounds, admins),
+            (captures, inbounds, admins) => {
+                let faults = [captures.err(), inbounds.err(), admins.err()];
+                let faults: Vec<_> = faults.into_iter().flatten().flatten().collect();
                 return Err(Failure::new(Exit::Failure, faults.join("\n")));
             }
         };
         let listeners: Vec<_> = captures.iter().chain(&inbounds).map(|(_, bound)| bound.clone()).collect();
-        let ports = listeners.iter().filter_map(|bound| bound.bind.address());
+        let ports = listeners
+            .iter()
+            .chain(admins.iter().map(|(_, bound)| bound))
+            .filter_map(|bound| bound.bind.address());
         let own_ports: Vec<_> = ports.map(|address| address.port()).collect();
         let (shutdown, drain) = drain();
         let registry = Registry::default();
@@ -85,6 +93,8 @@ impl Node {
                 .collect(),
             registry,
             tasks: JoinSet::new(),
+            admin: config.admin.clone(),
+            telling: JoinSet::new(),
             shards,
         };
         for (inbound, (sockets, bound)) in config.inbounds.iter().zip(inbounds) {
@@ -96,6 +106,9 @@ impl Node {
             node.serve_capture(config, capture, sockets, &bound, &drain);
         }
         node.dial_gateways(&drain);
+        for (sockets, bound) in admins {
+            node.tell(sockets, &bound, drain.clone());
+        }
         Ok(node)
     }
 
@@ -166,6 +179,10 @@ impl Node {
             let what = format!("`[[reverse]]` sections are new, gone, or ask for other names: {names}");
             return Err(Failure::new(Exit::Usage, what).remedy("restart the node to dial them"));
         }
+        if config.admin != self.admin {
+            let what = "`[admin]` is new, gone, or has another address";
+            return Err(Failure::new(Exit::Usage, what).remedy("restart the node to bind it"));
+        }
         if changed.is_empty() {
             return Ok(());
         }
@@ -206,6 +223,14 @@ impl Node {
             sum.streams += closed.streams;
         }
         sum
+    }
+
+    /// How the node is, to whoever asks on this host.
+    fn tell(&mut self, sockets: Sockets, bound: &Bound, drain: Drain) {
+        info!(name = bound.name, kind = "admin", address = %bound.bind, "listening");
+        if let Some(shard) = self.shards.iter().next() {
+            self.telling.spawn_on(admin::serve(sockets, drain), shard);
+        }
     }
 
     /// Each on a shard of its own, as far as there are.

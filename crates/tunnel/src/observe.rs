@@ -1,7 +1,7 @@
 //! One record for each tunnel: who, where, how much, how long, and how it ended.
 //!
-//! Written once, by the side that ends the tunnel. Values that a peer chose are escaped. Measures nothing
-//! itself and decides nothing.
+//! Written once, by the side that ends the tunnel, and counted in the metrics. Values that a peer chose are escaped.
+//! Measures nothing itself and decides nothing.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -11,12 +11,16 @@ use crate::escape::Escaped;
 use crate::front::Origin;
 use crate::identity::SpiffeId;
 use crate::metadata::Told;
+use crate::metrics::{Metrics, Place};
 use crate::outcome::{Direction, Relayed};
+use crate::refusal::Refused;
 
 /// What is known of a tunnel, filled in as it grows.
 #[derive(Debug)]
 pub(crate) struct Record {
     side: Side,
+    /// It is counted as live.
+    stands: bool,
     listener: Arc<str>,
     source: Option<SpiffeId>,
     peer: Option<SpiffeId>,
@@ -41,6 +45,7 @@ impl Record {
     pub(crate) fn start(side: Side, listener: &Arc<str>, client: Origin, destination: &[u8]) -> Self {
         Self {
             side,
+            stands: false,
             listener: Arc::clone(listener),
             source: None,
             peer: None,
@@ -80,13 +85,28 @@ impl Record {
         self.status = Some(status);
     }
 
+    /// The tunnel stands, with that status.
+    pub(crate) fn stands(&mut self, status: u16) {
+        self.status = Some(status);
+        if !std::mem::replace(&mut self.stands, true) {
+            Metrics::here().opened(&self.place());
+        }
+    }
+
     /// The tunnel stood and has ended.
-    pub(crate) fn ended(self, relayed: &Relayed) {
+    pub(crate) fn ended(mut self, relayed: &Relayed) {
+        let octets = (relayed.up.octets, relayed.down.octets);
+        let (metrics, place) = (Metrics::here(), self.place());
+        if std::mem::take(&mut self.stands) {
+            metrics.closed(&place);
+        }
+        metrics.ended(place, octets, relayed.broken.as_ref());
         self.write(relayed.up, relayed.down, relayed.broken.as_ref());
     }
 
     /// The tunnel never stood.
-    pub(crate) fn failed(self, cause: &dyn Display) {
+    pub(crate) fn failed(self, cause: &dyn Refused) {
+        Metrics::here().refused(self.place(), cause.word());
         let source = Optional(self.source.as_ref());
         tracing::warn!(
             target: TARGET,
@@ -103,6 +123,10 @@ impl Record {
             cause = %Escaped::sentence(cause.to_string().as_bytes()),
             "no tunnel"
         );
+    }
+
+    fn place(&self) -> Place {
+        Place { side: self.side.name(), listener: Arc::clone(&self.listener) }
     }
 
     fn baggage(&self) -> Option<&str> {
@@ -139,6 +163,17 @@ impl Record {
             cause,
             "tunnel"
         );
+    }
+}
+
+/// A tunnel that stood and of which nobody wrote the end, as when its task is gone.
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.stands {
+            let place = self.place();
+            Metrics::here().closed(&place);
+            Metrics::here().abandoned(place);
+        }
     }
 }
 

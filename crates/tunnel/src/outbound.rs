@@ -231,7 +231,7 @@ impl Tunnel {
             }
         };
         let Passage { end, status, peer, lease } = passage;
-        self.record.status(status);
+        self.record.stands(status);
         if let Some(peer) = &peer {
             self.record.peer(peer);
         }

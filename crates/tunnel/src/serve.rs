@@ -164,7 +164,7 @@ impl Caller {
             }
         };
         live.stands();
-        record.status(200);
+        record.stands(200);
         if let Some(peer) = &peer {
             record.peer(peer);
         }

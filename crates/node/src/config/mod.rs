@@ -1,5 +1,6 @@
 //! The configuration of a node: read, resolved, and every fault named at once with line and column.
 
+mod admin;
 mod behind;
 mod bind;
 mod egress;

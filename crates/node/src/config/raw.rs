@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use toml::de::DeTable;
 
+use super::admin::RawAdmin;
 use super::egress::RawEgress;
 use super::fault::{Cause, Faults};
 use super::reader::Section;
@@ -22,6 +23,7 @@ pub(super) struct Raw {
     pub(super) policies: Vec<RawPolicy>,
     pub(super) reverse: Vec<RawReverse>,
     pub(super) egress: Vec<RawEgress>,
+    pub(super) admin: Option<RawAdmin>,
     pub(super) limits: RawLimits,
 }
 
@@ -218,6 +220,7 @@ impl Raw {
             policies: each(&mut file, "policies", source, faults, RawPolicy::read),
             egress: each(&mut file, "egress", source, faults, RawEgress::read),
             reverse: each(&mut file, "reverse", source, faults, RawReverse::read),
+            admin: file.table("admin").map(|it| RawAdmin::read(it, source, faults)),
             limits: file.table("limits").map(|it| RawLimits::read(it, source, faults)).unwrap_or_default(),
         };
         file.finish(source, faults);

@@ -38,6 +38,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
     let egress = resolver.egress(&raw.egress, &listeners, now);
     let rules = resolver.rules(&raw.policies, &listeners);
     resolver.anonymous_where_there_are_some(raw);
+    let admin = resolver.admin(raw.admin.as_ref());
     let limits = limits::resolve(&mut resolver, &raw.limits);
     let Own { identity, not_after, warnings } = identity?;
     if !resolver.faults.is_empty() {
@@ -65,6 +66,7 @@ pub(super) fn resolve(raw: &Raw, source: &Source, now: i64, faults: &mut Faults)
         peers,
         routes,
         policy,
+        admin,
         limits,
     })
 }

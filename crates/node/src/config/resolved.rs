@@ -51,6 +51,8 @@ pub struct Resolved {
     pub routes: Vec<PeerRoute>,
     /// Who may reach what through this node.
     pub policy: Arc<Policy>,
+    /// Where the node tells this host how it is.
+    pub admin: Option<Bind>,
     /// Times and counts.
     pub limits: Limits,
 }
@@ -190,6 +192,7 @@ impl Resolved {
             peers: BTreeMap::new(),
             routes: Vec::new(),
             policy,
+            admin: None,
             limits: Limits::default(),
         })
     }

@@ -496,3 +496,26 @@ fn what_is_wrong_with_listeners_without_tls_with_tokens_and_with_the_post_mode_i
         assert!(hit, "nothing at {place} with {wanted:?}; found:\n{listing}");
     }
 }
+
+#[test]
+fn an_admin_port_that_others_reach_is_a_fault() {
+    let lab = lab();
+    let with = |admin: &str| format!("{}[admin]\n{admin}\n", identity_section("alice"));
+    for (bind, what) in [
+        ("0.0.0.0:15020", "no login"),
+        ("192.0.2.7:15020", "no login"),
+        ("[::]:15020", "no login"),
+        ("unix:@admin", "abstract"),
+        ("15020", "invalid"),
+    ] {
+        let faults = faults(&lab, &with(&format!("bind = \"{bind}\"")));
+        let [(position, text)] = faults.as_slice() else { panic!("{faults:?}") };
+        assert_eq!(position, "6:8");
+        assert!(text.contains(what) && text.contains("127.0.0.1:15020"), "{text}");
+    }
+    assert!(faults(&lab, &with(""))[0].1.contains("`bind`"));
+    assert!(faults(&lab, &with("bind = \"127.0.0.1:0\"\nport = 1"))[0].1.contains("unknown key `port`"));
+    let path = lab.write("node.toml", &with("bind = \"[::1]:15020\""));
+    let told = stdout(&run(&["check", path.to_str().unwrap()]));
+    assert!(told.contains("admin      [::1]:15020"), "{told}");
+}

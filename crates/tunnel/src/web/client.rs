@@ -144,7 +144,7 @@ async fn turn(
         drain.expired().await;
         Break::Drained
     });
-    record.status(200);
+    record.stands(200);
     let relayed = join(End::Other(near), End::Other(far), read, *limits, stop).await;
     drop(lease);
     if relayed.broken.is_none() {

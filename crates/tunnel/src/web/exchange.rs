@@ -175,7 +175,7 @@ async fn open(
             return Err(error);
         }
     };
-    record.status(status);
+    record.stands(status);
     if let Some(peer) = &peer {
         record.peer(peer);
     }
