@@ -100,6 +100,7 @@ fn every_octet_and_every_end_is_counted_and_live_tunnels_go_up_and_down() {
     counts(&alice, "hbone_tunnels_refused_total{side=\"outbound\",listener=\"to2\",class=\"denied\"} 1");
     counts(&bob, &format!("hbone_tunnels_refused_total{{{served},class=\"denied\"}} 1"));
     let text = get(&alice, "/metrics");
+    assert!(!text.contains("abandoned"), "an end was counted twice:\n{text}");
     assert!(
         text.contains("application/openmetrics-text; version=1.0.0") && text.ends_with("# EOF\n"),
         "{text}"
