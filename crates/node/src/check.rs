@@ -59,7 +59,8 @@ fn summary(path: &Path, config: &Resolved) -> String {
         let _ = writeln!(text, "warning    {warning}");
     }
     if config.is_idle() {
-        let _ = writeln!(text, "note       no listener: only `hbone dial` can use this file");
+        let _ =
+            writeln!(text, "note       no listener: only `hbone dial` and `hbone connect` can use this file");
     }
     text.truncate(text.trim_end().len());
     text

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use hbone_tunnel::{Access, Authority, Claims, Decision, Mode, Rehearsal, SpiffeId, Way, is_own_listener};
+use hbone_tunnel::{
+    Access, Authority, Claims, Decision, Front, Mode, Rehearsal, SpiffeId, Way, is_own_listener,
+};
 use serde_json::{Value, json};
 
 use crate::cli::Explain;
@@ -144,10 +146,16 @@ impl<'a> Question<'a> {
     fn carried(&self, config: &Resolved, capture: &Capture) -> Answer {
         let (name, kind) = (&capture.name, capture.kind.name());
         let fixed = capture.front.fixed();
-        let way = capture.routes.find(&self.to).filter(|_| fixed.is_none_or(|fixed| *fixed == self.to));
+        let named = if let Front::Sni(names) = &capture.front {
+            names.lead_to(&self.to)
+        } else {
+            fixed.is_none_or(|fixed| *fixed == self.to)
+        };
+        let way = capture.routes.find(&self.to).filter(|_| named);
         let (far, peer) = match (way, fixed) {
             (Some(way), _) => (through(config, way), peer(config, way)),
             (None, Some(fixed)) if *fixed != self.to => (format!("not from here: all goes to {fixed}"), None),
+            (None, _) if !named => ("not from here: `names` does not name it".to_owned(), None),
             (None, _) => ("no route leads there".to_owned(), None),
         };
         let value = json!({

@@ -45,9 +45,10 @@ impl Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoIdentity => {
-                f.write_str("the caller has no identity; give it a certificate with a spiffe:// URI")
-            }
+            Self::NoIdentity => f.write_str(
+                "the caller has no identity, and no rule with `without_identity` lets it through; \
+                     add one, or give it a certificate with a spiffe:// URI",
+            ),
             Self::Rule { rule } => {
                 write!(f, "rule '{rule}' denies it; except the caller there if it shall pass")
             }

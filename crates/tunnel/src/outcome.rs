@@ -69,6 +69,9 @@ pub enum Break {
 impl std::fmt::Display for Break {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Tcp(io::ErrorKind::UnexpectedEof) => {
+                f.write_str("TLS ended without close_notify: what came may have been cut")
+            }
             Self::Tcp(kind) => write!(f, "the TCP connection failed: {kind}"),
             Self::Stream(error) => write!(f, "the far leg failed: {error}"),
             Self::Inner(kind) => write!(f, "TLS inside the stream failed: {kind}"),

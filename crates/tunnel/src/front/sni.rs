@@ -40,6 +40,11 @@ impl Names {
         Self(targets.into())
     }
 
+    /// Whether this listener leads there.
+    pub fn lead_to(&self, destination: &Authority) -> bool {
+        self.0.iter().any(|target| target.matches(destination))
+    }
+
     /// Reads the ClientHello: where it leads, and what was read.
     pub(super) async fn talk(&self, client: &mut Client) -> Result<(Authority, Bytes), FrontError> {
         let mut hello = ClientHello::default();
@@ -51,10 +56,7 @@ impl Names {
     /// Where a name leads.
     fn destination(&self, name: &[u8]) -> Result<Authority, NameError> {
         let destination = destination(name)?;
-        if self.0.iter().any(|target| target.matches(&destination)) {
-            return Ok(destination);
-        }
-        Err(NameError::Unknown { destination })
+        if self.lead_to(&destination) { Ok(destination) } else { Err(NameError::Unknown { destination }) }
     }
 }
 

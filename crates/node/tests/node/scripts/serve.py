@@ -38,7 +38,10 @@ def serve(wire):
             if isinstance(event, h2.events.RequestReceived):
                 fields = dict(event.headers)
                 names = " ".join(sorted(name.decode() for name in fields if name.startswith(b":")))
-                print(f"tunnel {fields[b':method'].decode()} {fields[b':authority'].decode()} {names}", flush=True)
+                # In one call: lines of several threads must not run into each other.
+                said = f"tunnel {fields[b':method'].decode()} {fields[b':authority'].decode()} {names}\n"
+                sys.stdout.write(said)
+                sys.stdout.flush()
                 connection.send_headers(event.stream_id, [(":status", "200")])
                 waiting[event.stream_id] = bytearray()
             elif isinstance(event, h2.events.DataReceived):
