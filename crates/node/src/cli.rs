@@ -55,8 +55,11 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Run {
     /// The configuration file.
-    #[arg(short, long, value_name = "FILE")]
-    pub config: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "toml")]
+    pub config: Option<PathBuf>,
+    /// The configuration itself, in place of a file; its paths start here.
+    #[arg(long, value_name = "TEXT", conflicts_with = "config")]
+    pub toml: Option<String>,
 }
 
 /// `hbone check`

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 fn carry_out(command: &Command) -> Result<Exit, Failure> {
     let text = match command {
-        Command::Run(ask) => return run::run(&ask.config),
+        Command::Run(ask) => return run::run(ask),
         Command::Connect(ask) => return connect::run(ask),
         Command::Dial(ask) => return dial::dial(ask),
         Command::Explain(ask) => return explain::explain(ask),

@@ -1,4 +1,4 @@
-//! `hbone run`: a node from a configuration file until a signal ends it. Called by main.rs.
+//! `hbone run`: a node from a configuration until a signal ends it. Called by main.rs.
 //! First signal: drain until the deadline. Second signal: the end, at once. SIGHUP, or files that
 //! have changed: the configuration anew.
 
@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{error, info, warn};
 
-use crate::config::{self, Files, Resolved};
+use crate::cli::Run;
+use crate::config::{self, Faults, Files, Resolved};
 use crate::descriptors;
 use crate::exit::{Exit, Failure};
 use crate::node::Node;
@@ -20,17 +21,46 @@ use crate::watch::Watch;
 ///
 /// # Errors
 /// A wrong configuration, listeners that cannot be bound.
-pub fn run(path: &Path) -> Result<Exit, Failure> {
-    let config = config::load(path).map_err(|faults| report::faults(&faults))?;
+pub fn run(ask: &Run) -> Result<Exit, Failure> {
+    let given = match (&ask.config, &ask.toml) {
+        (Some(path), _) => Given::File(path.clone()),
+        (None, text) => Given::Text(text.clone().unwrap_or_default()),
+    };
+    let config = given.load().map_err(|faults| report::faults(&faults))?;
     if config.is_idle() {
-        let what = format!("{}: there is nothing to run: no listener", path.display());
+        let what = format!("{}: there is nothing to run: no listener", given.path().display());
         return Err(Failure::new(Exit::Usage, what).remedy("add a `[[listeners]]` section"));
     }
     descriptors::raise();
-    runtime::block_on(serve(path, config))
+    runtime::block_on(serve(given, config))
 }
 
-async fn serve(path: &Path, mut config: Resolved) -> Result<Exit, Failure> {
+/// Where the configuration comes from.
+#[derive(Clone)]
+enum Given {
+    File(PathBuf),
+    /// The command line.
+    Text(String),
+}
+
+impl Given {
+    fn load(&self) -> Result<Resolved, Faults> {
+        match self {
+            Self::File(path) => config::load(path),
+            Self::Text(text) => config::load_text(self.path(), text),
+        }
+    }
+
+    /// As faults show it.
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Text(_) => Path::new("--toml"),
+        }
+    }
+}
+
+async fn serve(given: Given, mut config: Resolved) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failure, format!("cannot take signals: {error}"));
     let mut signals = Signals::new().map_err(failed)?;
     let mut hangups = Hangups::new().map_err(failed)?;
@@ -42,8 +72,8 @@ async fn serve(path: &Path, mut config: Resolved) -> Result<Exit, Failure> {
     let signal = loop {
         tokio::select! {
             signal = signals.next() => break signal,
-            () = hangups.next() => watch.took(reload(path, &node, &mut config).await),
-            () = watch.changed(), if config.watch => watch.took(reload(path, &node, &mut config).await),
+            () = hangups.next() => watch.took(reload(&given, &node, &mut config).await),
+            () = watch.changed(), if config.watch => watch.took(reload(&given, &node, &mut config).await),
             () = node.broken() => {
                 let failure = Failure::new(Exit::Failure, "a listener has stopped by itself");
                 return Err(failure.remedy("this is a bug: please report it with the log"));
@@ -75,10 +105,10 @@ pub(crate) async fn drain(
 
 /// Reads the configuration again, with all its files. A faulty one is told and changes nothing.
 /// Gives back the files, as they were when they were read.
-async fn reload(path: &Path, node: &Node, config: &mut Resolved) -> Files {
-    let (file, files) = (PathBuf::from(path), config.files.clone());
+async fn reload(given: &Given, node: &Node, config: &mut Resolved) -> Files {
+    let (given, files) = (given.clone(), config.files.clone());
     // Files may be slow; tunnels must not wait for them.
-    let read = move || (files.look(), config::load(&file));
+    let read = move || (files.look(), given.load());
     let Ok((mut files, loaded)) = tokio::task::spawn_blocking(read).await else {
         return config.files.clone();
     };

@@ -28,6 +28,14 @@ pub fn load(path: &Path) -> Result<Resolved, Faults> {
     resolved(&source, now(), faults)
 }
 
+/// Loads a text with all the files that it names, which start from the folder of `path`; faults show it.
+///
+/// # Errors
+/// Every fault at once, in the order of the text.
+pub fn load_text(path: &Path, text: &str) -> Result<Resolved, Faults> {
+    resolved(&Source::new(path, text), now(), Faults::default())
+}
+
 /// Resolves a text at the time `now` (seconds since 1970 in UTC).
 ///
 /// # Errors

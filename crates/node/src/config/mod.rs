@@ -32,7 +32,7 @@ pub use files::Files;
 pub use kind::Kind;
 pub use limits::Limits;
 pub(crate) use load::now;
-pub use load::{load, parse};
+pub use load::{load, load_text, parse};
 pub use resolved::{Capture, Inbound, MARK, PeerRoute, Resolved};
 pub use reverse::Reverse;
 pub(crate) use reverse::names as reverse_names;

@@ -1,6 +1,7 @@
 //! The commands that need no tunnel, through the real binary: files, modes, exit codes.
 
-use crate::common::{Lab, code, mode, run, stderr, stdout};
+use crate::common::{Lab, code, hbone, identity_section, mode, run, stderr, stdout};
+use crate::process::Process;
 use tempfile::TempDir;
 
 fn text(folder: &TempDir, name: &str) -> String {
@@ -95,7 +96,7 @@ fn wrong_usage_ends_with_two() {
 fn a_configuration_without_listeners_has_nothing_to_run() {
     let lab = Lab::new();
     lab.issue("alice");
-    lab.write("node.toml", &crate::common::identity_section("alice"));
+    lab.write("node.toml", &identity_section("alice"));
     let output = run(&["run", "-c", &lab.text("node.toml")]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("[[listeners]]"), "{}", stderr(&output));
@@ -103,7 +104,7 @@ fn a_configuration_without_listeners_has_nothing_to_run() {
 
 #[test]
 fn a_log_filter_that_cannot_be_understood_is_refused() {
-    let output = crate::common::hbone().env("RUST_LOG", "a=b=c").args(["check", "x"]).output().unwrap();
+    let output = hbone().env("RUST_LOG", "a=b=c").args(["check", "x"]).output().unwrap();
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("RUST_LOG"), "{}", stderr(&output));
 }
@@ -130,11 +131,29 @@ fn t35_an_authority_whose_key_others_can_read_issues_nothing() {
 fn a_closed_standard_error_changes_no_exit_code() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let status = crate::common::hbone().args(["check", "/nonexistent.toml"]).stderr(writer).status().unwrap();
+    let status = hbone().args(["check", "/nonexistent.toml"]).stderr(writer).status().unwrap();
     assert_eq!(status.code(), Some(2));
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut command = crate::common::hbone();
+    let mut command = hbone();
     let status = command.env("RUST_LOG", "a=b=c").args(["check", "x"]).stderr(writer).status().unwrap();
     assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn a_node_runs_from_the_command_line_alone() {
+    let lab = Lab::new();
+    lab.issue("alice");
+    let start = |text: &str| {
+        let mut command = hbone();
+        command.current_dir(lab.path("")).args(["--log-format", "json", "run", "--toml", text]);
+        command
+    };
+    let listener = "[[listeners]]\nname = \"in\"\nkind = \"hbone\"\nbind = \"127.0.0.1:0\"\n";
+    let mut node = Process::start(&mut start(&format!("{}{listener}", identity_section("alice"))), true);
+    node.line("ready", |line| line.contains("\"ready\""));
+    node.signal("TERM");
+    assert_eq!(node.exit(), 0);
+    let output = start("[identity]\n").output().unwrap();
+    assert!(code(&output) == 2 && stderr(&output).contains("--toml:1:1"), "{}", stderr(&output));
 }
